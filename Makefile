@@ -1,0 +1,63 @@
+# Postern: one makefile, a fragment per folder (PROGS, TESTS and FUZZ with their
+# _OBJS and _LIBS).  B names the build folder; nothing is written elsewhere.
+B ?= build
+PREFIX ?= /usr/local
+CC ?= gcc
+VERSION := 0.1.0
+
+all:
+
+-include $(B)/config.mk
+$(B)/config.mk: install/probe
+	@mkdir -p $(@D)
+	@sh install/probe $(CC) > $@
+
+STD := -std=c17 -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"' \
+	-DPOSTERN_LIBEXEC='"$(PREFIX)/libexec/postern"'
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
+	-Walloca -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wswitch-enum \
+	-Wnull-dereference -Wpointer-arith -Wframe-larger-than=8192
+HARD := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection=full -fPIE -fno-strict-aliasing -fno-strict-overflow \
+	$(PROBED_CFLAGS)
+OPT ?= -O2 -g
+CFLAGS_ALL = $(STD) $(OPT) $(WARN) $(if $(SANITIZE),-fPIE,$(HARD)) $(SANITIZE) \
+	$(WERROR) $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
+	$(SANITIZE) $(LDFLAGS)
+
+include $(sort $(wildcard */*.mk) $(wildcard tests/*/*.mk))
+
+COMMON := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard common/*.c)))
+$(B)/libcommon.a: $(COMMON)
+	@rm -f $@
+	@ar rcs $@ $^
+
+all: $(PROGS:%=$(B)/bin/%)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+.SECONDARY:
+.SECONDEXPANSION:
+$(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lseccomp -o $@
+
+$(B)/test/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lcmocka -lseccomp -o $@
+
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+
+units: $(TESTS:%=$(B)/test/%)
+
+check:
+	tests/check
+
+clean:
+	rm -rf $(B) build-asan build-fuzz build-clang
+
+.PHONY: all units check clean
