@@ -1,0 +1,6 @@
+# postern-dial and postern-remote: mail to other hosts.
+TESTS += test_route
+test_route_OBJS := tests/unit/test_route.o send/route.o
+
+FUZZ += fuzz_route
+fuzz_route_OBJS := tests/fuzz/fuzz_route.o send/route.o
