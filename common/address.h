@@ -26,12 +26,14 @@ struct address {
  * refused (SYNTAX). */
 enum address_status address_parse(
     struct str in, bool allow_bare, struct address *out);
-/* True for a host or domain name: letters, digits, hyphens and underscores in
- * labels of 1-63, 255 in all, one final dot allowed. */
+/* True for a host or domain name: letters, digits, hyphens (not at either end
+ * of a label) and underscores in labels of 1-63, 255 in all, one final dot
+ * allowed. */
 bool address_is_domain(struct str);
 /* True for [IPv4] and [IPv6:...] (4.1.3). */
 bool address_is_literal(struct str);
-/* Puts the canonical form; the buffer is full when it does not fit. */
+/* Puts the canonical form, never longer than what was parsed; the buffer is
+ * full when it does not fit. */
 void address_put(struct buf *, struct address);
 /* Splits a canonical address at its last @; the domain is empty for the null
  * path and for a bare local part. */
