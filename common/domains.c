@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: ISC
+ * domains: see the header.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/address.h"
+#include "common/control.h"
+#include "common/domains.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/table.h"
+
+struct domains {
+	struct table *ours;    /* domain -> kind letter, prepend */
+	struct table *relayed; /* domain -> nothing */
+};
+
+enum { KIND_LOCAL = 'L', KIND_VIRTUAL = 'V' };
+
+static const char no_memory[] = "out of memory";
+
+/* The form in which names are kept and sought: lower case, no final dot. */
+static struct str
+fold(struct str domain, struct buf *out)
+{
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.')
+		domain.n--;
+	buf_put_lower(out, domain);
+	return buf_str(out);
+}
+
+static bool
+name_is_good(struct str s)
+{
+	if (address_is_literal(s))
+		return true;
+	if (s.n && s.p[0] == '.')
+		s = str_skip(s, 1);
+	return address_is_domain(s);
+}
+
+static const char *
+local_line(void *arg, struct str line, unsigned number)
+{
+	(void)number;
+	struct domains *d = arg;
+	char room[LIMIT_DOMAIN + 2];
+	struct buf name = BUF_ON(room);
+	line = str_trim(line);
+	if (!name_is_good(line))
+		return "not a domain name";
+	struct str key = fold(line, &name);
+	if (name.full)
+		return "the domain name is too long";
+	if (table_put(d->ours, key, STR("L")) < 0 && errno != EEXIST)
+		return no_memory;
+	return NULL;
+}
+
+static const char *
+relayed_line(void *arg, struct str line, unsigned number)
+{
+	(void)number;
+	struct domains *d = arg;
+	char room[LIMIT_DOMAIN + 2];
+	struct buf name = BUF_ON(room);
+	line = str_trim(line);
+	if (!name_is_good(line))
+		return "not a domain name";
+	struct str key = fold(line, &name);
+	if (name.full)
+		return "the domain name is too long";
+	if (table_put(d->relayed, key, STR("")) < 0 && errno != EEXIST)
+		return no_memory;
+	return NULL;
+}
+
+/* domain:prepend.  A literal has colons of its own, so its ] ends it. */
+static const char *
+virtual_line(void *arg, struct str line, unsigned number)
+{
+	(void)number;
+	struct domains *d = arg;
+	struct str domain, prepend;
+	line = str_trim(line);
+	size_t literal = line.n && line.p[0] == '[' ? str_find(line, ']') : 0;
+	str_cut(str_skip(line, literal), ':', &domain, &prepend);
+	domain = str_trim(str_head(line, literal + domain.n));
+	prepend = str_trim(prepend);
+	if (str_find(domain, '@') < domain.n)
+		return "user@domain is not taken here: make an alias of it";
+	if (!name_is_good(domain))
+		return "not a domain name";
+	char room[LIMIT_DOMAIN + 2], kept[CONTROL_LINE_MAX + 2];
+	struct buf name = BUF_ON(room), value = BUF_ON(kept);
+	struct str key = fold(domain, &name), old;
+	buf_putc(&value, KIND_VIRTUAL);
+	buf_put(&value, prepend);
+	if (name.full || value.full)
+		return "the line is too long";
+	/* qmail: what is in locals is local. */
+	if (table_get(d->ours, key, &old))
+		return old.p[0] == KIND_LOCAL || str_eq(old, buf_str(&value))
+			   ? NULL
+			   : "the domain was listed before, with another user";
+	return table_put(d->ours, key, buf_str(&value)) < 0 ? no_memory : NULL;
+}
+
+static int
+locals_default(struct domains *d, int dirfd)
+{
+	char room[LIMIT_DOMAIN + 2];
+	struct buf me = BUF_ON(room);
+	if (control_line(dirfd, "me", &me) < 0)
+		return -1;
+	const char *wrong = local_line(d, buf_str(&me), 1);
+	if (!wrong)
+		return 0;
+	LOG(ERROR, "config-error", F_TEXT("file", "me"), F_NUM("line", 1),
+	    F_TEXT("error", wrong), F_STR("value", buf_str(&me)));
+	return -1;
+}
+
+/* An empty file means no local domain at all; only a missing one means me. */
+static int
+locals_load(struct domains *d, int dirfd)
+{
+	int fd = openat(dirfd, "locals",
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT)
+		return locals_default(d, dirfd);
+	if (fd >= 0)
+		(void)close(fd);
+	return control_list(dirfd, "locals", local_line, d);
+}
+
+struct domains *
+domains_load(int dirfd)
+{
+	struct domains *d = calloc(1, sizeof(*d));
+	if (!d)
+		goto memory;
+	d->ours = table_new();
+	d->relayed = table_new();
+	if (!d->ours || !d->relayed)
+		goto memory;
+	if (locals_load(d, dirfd) == 0 &&
+	    control_list(dirfd, "virtualdomains", virtual_line, d) == 0 &&
+	    control_list(dirfd, "rcpthosts", relayed_line, d) == 0)
+		return d;
+	domains_free(d);
+	return NULL;
+memory:
+	LOG(ERROR, "config-error", F_TEXT("error", no_memory));
+	domains_free(d);
+	return NULL;
+}
+
+void
+domains_free(struct domains *d)
+{
+	if (!d)
+		return;
+	table_free(d->ours);
+	table_free(d->relayed);
+	free(d);
+}
+
+/* The entry of the name itself, else of the nearest .parent. */
+static bool
+find_nearest(const struct table *t, struct str name, struct str *value)
+{
+	if (table_count(t) == 0)
+		return false;
+	if (table_get(t, name, value))
+		return true;
+	if (name.n && name.p[0] == '[')
+		return false;
+	while (name.n) {
+		name = str_skip(name, 1);
+		name = str_skip(name, str_find(name, '.'));
+		if (name.n && table_get(t, name, value))
+			return true;
+	}
+	return false;
+}
+
+enum domain_kind
+domains_find(const struct domains *d, struct str domain, struct str *prepend)
+{
+	char room[LIMIT_DOMAIN + 2];
+	struct buf name = BUF_ON(room);
+	struct str key = fold(domain, &name), value;
+	*prepend = STR("");
+	if (name.full || key.n == 0 || key.p[0] == '.')
+		return DOMAIN_FOREIGN;
+	if (find_nearest(d->ours, key, &value)) {
+		if (value.p[0] == KIND_LOCAL)
+			return DOMAIN_LOCAL;
+		*prepend = str_skip(value, 1);
+		return DOMAIN_VIRTUAL;
+	}
+	return find_nearest(d->relayed, key, &value) ? DOMAIN_RELAYED
+						     : DOMAIN_FOREIGN;
+}
