@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC
+ * role: contract in role.h.
+ */
+#include "common/role.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/die.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "common/privs.h"
+
+enum { CHANNEL_PACKET = 256 };
+
+static const struct role *self;
+static struct watch channel;
+
+static void
+say(const char *text)
+{
+	/* nowhere else to go when this fails */
+	(void)io_write_all(STDOUT_FILENO, str_of(text));
+}
+
+static void
+check_arguments(int argc, char **argv)
+{
+	struct str arg = argc > 1 ? str_of(argv[1]) : STR("");
+	if (argc == 1)
+		return;
+	if (str_eq(arg, STR("--help"))) {
+		say(self->help);
+		_exit(EXITCODE_DONE);
+	}
+	if (str_eq(arg, STR("--version"))) {
+		say("postern " POSTERN_VERSION "\n");
+		_exit(EXITCODE_DONE);
+	}
+	die(EXITCODE_PERMANENT,
+	    "this program takes no arguments but --help and --version", 0);
+}
+
+static void
+check_channel(void)
+{
+	int type = 0;
+	socklen_t n = sizeof(type);
+	if (getsockopt(ROLE_FD_START, SOL_SOCKET, SO_TYPE, &type, &n) < 0 ||
+	    type != SOCK_SEQPACKET || fcntl(ROLE_FD_CONTROL, F_GETFD) < 0)
+		die(EXITCODE_PERMANENT,
+		    "this program is run by postern-start, not by hand", 0);
+	for (int fd = ROLE_FD_START; fd < ROLE_FD_MAX; fd++)
+		if (io_cloexec(fd, true) < 0 && errno != EBADF)
+			die(EXITCODE_TEMPORARY, "fcntl", errno);
+	if (io_nonblock(ROLE_FD_START, true) < 0)
+		die(EXITCODE_TEMPORARY, "fcntl", errno);
+}
+
+void
+role_init(const struct role *role, int argc, char **argv)
+{
+	self = role;
+	log_init(role->name);
+	layout_init();
+	check_arguments(argc, argv);
+	check_channel();
+	privs_require(role->user);
+	/* a terminal's Ctrl-C and hang-up are for start alone */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    signal(SIGINT, SIG_IGN) == SIG_ERR ||
+	    signal(SIGHUP, SIG_IGN) == SIG_ERR)
+		die(EXITCODE_TEMPORARY, "signal", errno);
+	loop_init();
+}
+
+static void
+take_link(struct packet *p, int *fds, size_t nfds)
+{
+	struct str peer = packet_get_str(p, LOG_LINE);
+	if (!packet_end(p) || nfds != 1 || self->on_link == NULL ||
+	    io_nonblock(fds[0], true) < 0) {
+		packet_close_fds(fds, nfds);
+		LOG(ERROR, "bad-link", F_STR("peer", peer));
+		return;
+	}
+	self->on_link(peer, fds[0]);
+}
+
+static void
+take_packet(struct packet *p, int *fds, size_t nfds)
+{
+	if (p->type == 'L') {
+		take_link(p, fds, nfds);
+		return;
+	}
+	packet_close_fds(fds, nfds);
+	if (p->type == 'H' && self->on_reload != NULL)
+		self->on_reload();
+	if (p->type != 'Q')
+		return;
+	if (self->on_finish != NULL)
+		self->on_finish();
+	else
+		loop_stop();
+}
+
+static void
+on_channel(struct watch *w, uint32_t events)
+{
+	char storage[CHANNEL_PACKET];
+	(void)events;
+	for (;;) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int n = packet_recv(w->fd, storage, sizeof(storage),
+		    MSG_DONTWAIT, &bytes, fds, &nfds);
+		if (n == 0) {
+			LOG(INFO, "exit", F_TEXT("reason", "start is gone"));
+			_exit(EXITCODE_DONE);
+		}
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0)
+			die(EXITCODE_TEMPORARY, "channel to start", errno);
+		struct packet p = packet_open(bytes);
+		take_packet(&p, fds, nfds);
+	}
+}
+
+void
+role_ready(void)
+{
+	channel = (struct watch){ .fd = ROLE_FD_START, .ready = on_channel };
+	if (packet_send(ROLE_FD_START, STR("R"), NULL, 0) < 0 ||
+	    loop_add(&channel, EPOLLIN) < 0)
+		die(EXITCODE_TEMPORARY, "channel to start", errno);
+}
