@@ -2,7 +2,12 @@
 # _OBJS and _LIBS).  B names the build folder; nothing is written elsewhere.
 B ?= build
 PREFIX ?= /usr/local
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+V ?= 0
+Q := $(if $(filter 0,$(V)),@,)
+SAY = $(if $(filter 0,$(V)),@echo "  $(1)  $@",@:)
 VERSION := 0.1.0
 
 all:
@@ -38,17 +43,20 @@ all: $(PROGS:%=$(B)/bin/%)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(call SAY,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 .SECONDARY:
 .SECONDEXPANSION:
 $(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lseccomp -o $@
+	$(call SAY,LD)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lseccomp -o $@
 
 $(B)/test/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lcmocka -lseccomp -o $@
+	$(call SAY,LD)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lcmocka -lseccomp -o $@
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 

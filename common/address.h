@@ -12,7 +12,7 @@
 
 enum address_status {
 	ADDRESS_OK,
-	ADDRESS_SYNTAX,  /* 501 5.1.3 / 5.1.7 */
+	ADDRESS_SYNTAX,	 /* 501 5.1.3 / 5.1.7 */
 	ADDRESS_TOO_LONG /* a part over RFC 5321 4.5.3.1: 501 5.1.3 */
 };
 

@@ -14,8 +14,9 @@ struct buf {
 	bool full;
 };
 
-#define BUF_ON(array) \
-	((struct buf){ .p = (array), .n = 0, .cap = sizeof(array), .full = false })
+#define BUF_ON(array)                                                          \
+	((struct buf){                                                         \
+	    .p = (array), .n = 0, .cap = sizeof(array), .full = false })
 
 /* Puts all of s, or nothing: then the buffer is full. */
 void buf_put(struct buf *, struct str s);
@@ -30,7 +31,8 @@ void buf_put_hex64(struct buf *, uint64_t v);
 void buf_put_lower(struct buf *, struct str s);
 /* Empties the buffer and forgets `full`. */
 void buf_reset(struct buf *);
-/* Takes the first n bytes (at most all) away and moves the rest to the front. */
+/* Takes the first n bytes (at most all) away and moves the rest to the front.
+ */
 void buf_drop(struct buf *, size_t n);
 /* Cuts the content down to its first n bytes; `full` stays as it is. */
 void buf_cut(struct buf *, size_t n);

@@ -44,11 +44,11 @@ date_of(int64_t seconds)
 	uint64_t z = days + 719468;
 	uint64_t era = z / 146097;
 	uint64_t day_of_era = z % 146097;
-	uint64_t year_of_era =
-	    (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
-		day_of_era / 146096) /
-	    365;
-	uint64_t day_of_year = day_of_era -
+	uint64_t year_of_era = (day_of_era - day_of_era / 1460 +
+				   day_of_era / 36524 - day_of_era / 146096) /
+			       365;
+	uint64_t day_of_year =
+	    day_of_era -
 	    (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	uint64_t month_from_march = (5 * day_of_year + 2) / 153;
 	uint64_t month =
@@ -57,7 +57,7 @@ date_of(int64_t seconds)
 		.year = (unsigned)(year_of_era + era * 400 + (month <= 2)),
 		.month = (unsigned)month,
 		.day = (unsigned)(day_of_year -
-		    (153 * month_from_march + 2) / 5 + 1),
+				  (153 * month_from_march + 2) / 5 + 1),
 		.hour = of_day / 3600,
 		.minute = of_day / 60 % 60,
 		.second = of_day % 60,
@@ -81,12 +81,13 @@ clock_put_rfc5322(struct buf *b, int64_t seconds)
 	static const char weekdays[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	struct date d = date_of(seconds);
-	buf_put(b, (struct str){ .p = weekdays + (size_t)d.weekday * 3, .n = 3 });
+	buf_put(
+	    b, (struct str){ .p = weekdays + (size_t)d.weekday * 3, .n = 3 });
 	buf_put(b, STR(", "));
 	buf_put_u64(b, d.day);
 	buf_putc(b, ' ');
-	buf_put(b,
-	    (struct str){ .p = months + ((size_t)d.month - 1) * 3, .n = 3 });
+	buf_put(
+	    b, (struct str){ .p = months + ((size_t)d.month - 1) * 3, .n = 3 });
 	buf_putc(b, ' ');
 	buf_put_padded(b, d.year, 4);
 	buf_putc(b, ' ');

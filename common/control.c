@@ -14,26 +14,33 @@
 #include "common/io.h"
 #include "common/log.h"
 
-#define NUMBER(n, dflt, lo, hi, text) \
-	{ .name = (n), .kind = CONTROL_NUMBER, .fallback = (dflt), \
-	  .min = (lo), .max = (hi), .help = (text) }
-#define LINE(n, dflt, text) \
-	{ .name = (n), .kind = CONTROL_LINE, .fallback = (dflt), .help = (text) }
-#define LIST(n, dflt, text) \
-	{ .name = (n), .kind = CONTROL_LIST, .fallback = (dflt), .help = (text) }
+#define NUMBER(n, dflt, lo, hi, text)                                          \
+	{                                                                      \
+		.name = (n), .kind = CONTROL_NUMBER, .fallback = (dflt),       \
+		.min = (lo), .max = (hi), .help = (text)                       \
+	}
+#define LINE(n, dflt, text)                                                    \
+	{                                                                      \
+		.name = (n), .kind = CONTROL_LINE, .fallback = (dflt),         \
+		.help = (text)                                                 \
+	}
+#define LIST(n, dflt, text)                                                    \
+	{                                                                      \
+		.name = (n), .kind = CONTROL_LIST, .fallback = (dflt),         \
+		.help = (text)                                                 \
+	}
 
 const struct control_setting control_settings[] = {
 	LINE("me", NULL, "this host's name; default: the system's"),
 	/* who we are, what is ours */
-	LIST("locals", NULL,
-	    "domains of system and virtual users; default: me"),
+	LIST(
+	    "locals", NULL, "domains of system and virtual users; default: me"),
 	LIST("virtualdomains", "",
 	    "domains of virtual users only, or domain:user"),
 	LIST("rcpthosts", "", "further domains that mail is accepted for"),
 	LIST("smtproutes", "", "domain:host:port in place of the MX"),
 	LIST("relayclients", "", "networks that may send to anywhere"),
-	LINE("postmaster", NULL,
-	    "gets double bounces; default: postmaster@me"),
+	LINE("postmaster", NULL, "gets double bounces; default: postmaster@me"),
 	/* smtpd and listen */
 	LIST("smtplisten", "0.0.0.0:25\n[::]:25\n", "addresses of SMTP"),
 	LIST("pop3listen", "0.0.0.0:110\n[::]:110\n", "addresses of POP3"),
@@ -44,8 +51,8 @@ const struct control_setting control_settings[] = {
 	    "seconds that an SMTP client may stay silent"),
 	NUMBER("timeoutpop3", "600", 1, 86400,
 	    "seconds that a POP3 client may stay silent"),
-	NUMBER("concurrencyincoming", "1000", 1, 60000,
-	    "SMTP sessions at a time"),
+	NUMBER(
+	    "concurrencyincoming", "1000", 1, 60000, "SMTP sessions at a time"),
 	NUMBER("concurrencypop3", "500", 1, 60000, "POP3 sessions at a time"),
 	NUMBER("concurrencyperip", "250", 1, 60000,
 	    "sessions at a time from one address"),
@@ -55,8 +62,7 @@ const struct control_setting control_settings[] = {
 	NUMBER("queuelifetime", "432000", 1, 31536000,
 	    "seconds until undelivered mail is returned"),
 	NUMBER("journalsegments", "16", 4, 1024, "segments in the ring"),
-	NUMBER("journalsegmentmb", "16", 1, 1024,
-	    "size of a segment, in MiB"),
+	NUMBER("journalsegmentmb", "16", 1, 1024, "size of a segment, in MiB"),
 	NUMBER("queuememorymb", "256", 8, 65536,
 	    "memory for messages that arrive, in MiB"),
 	NUMBER("spoolfloormb", "64", 0, 1ull << 30,
@@ -65,9 +71,10 @@ const struct control_setting control_settings[] = {
 	    "free inodes below which mail is refused"),
 	NUMBER("concurrencyremote", "100", 1, 10000,
 	    "connections to other hosts at a time"),
-	NUMBER("concurrencylocal", "20", 1, 10000,
-	    "delivery processes at a time"),
-	LINE("bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),
+	NUMBER(
+	    "concurrencylocal", "20", 1, 10000, "delivery processes at a time"),
+	LINE(
+	    "bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),
 	LINE("bouncehost", NULL, "domain that bounces come from; default: me"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),

@@ -10,8 +10,8 @@
 
 enum control_kind {
 	CONTROL_NUMBER, /* first line, decimal, within min..max */
-	CONTROL_LINE,   /* first line */
-	CONTROL_LIST    /* a line each; # starts a comment line */
+	CONTROL_LINE,	/* first line */
+	CONTROL_LIST	/* a line each; # starts a comment line */
 };
 
 enum { CONTROL_FILE_MAX = 4 * 1024 * 1024, CONTROL_LINE_MAX = 1024 };

@@ -2,10 +2,7 @@
  * domains: see the header.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "common/address.h"
 #include "common/control.h"
 #include "common/domains.h"
@@ -109,34 +106,6 @@ virtual_line(void *arg, struct str line, unsigned number)
 	return table_put(d->ours, key, buf_str(&value)) < 0 ? no_memory : NULL;
 }
 
-static int
-locals_default(struct domains *d, int dirfd)
-{
-	char room[LIMIT_DOMAIN + 2];
-	struct buf me = BUF_ON(room);
-	if (control_line(dirfd, "me", &me) < 0)
-		return -1;
-	const char *wrong = local_line(d, buf_str(&me), 1);
-	if (!wrong)
-		return 0;
-	LOG(ERROR, "config-error", F_TEXT("file", "me"), F_NUM("line", 1),
-	    F_TEXT("error", wrong), F_STR("value", buf_str(&me)));
-	return -1;
-}
-
-/* An empty file means no local domain at all; only a missing one means me. */
-static int
-locals_load(struct domains *d, int dirfd)
-{
-	int fd = openat(dirfd, "locals",
-	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && errno == ENOENT)
-		return locals_default(d, dirfd);
-	if (fd >= 0)
-		(void)close(fd);
-	return control_list(dirfd, "locals", local_line, d);
-}
-
 struct domains *
 domains_load(int dirfd)
 {
@@ -147,7 +116,7 @@ domains_load(int dirfd)
 	d->relayed = table_new();
 	if (!d->ours || !d->relayed)
 		goto memory;
-	if (locals_load(d, dirfd) == 0 &&
+	if (control_list(dirfd, "locals", local_line, d) == 0 &&
 	    control_list(dirfd, "virtualdomains", virtual_line, d) == 0 &&
 	    control_list(dirfd, "rcpthosts", relayed_line, d) == 0)
 		return d;

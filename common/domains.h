@@ -10,9 +10,9 @@
 
 enum domain_kind {
 	DOMAIN_FOREIGN, /* not ours: relaying */
-	DOMAIN_LOCAL,   /* control/locals: virtual users, aliases, system users */
+	DOMAIN_LOCAL, /* control/locals: virtual users, aliases, system users */
 	DOMAIN_VIRTUAL, /* control/virtualdomains: virtual users and aliases */
-	DOMAIN_RELAYED  /* only in control/rcpthosts: goes to its MX */
+	DOMAIN_RELAYED	/* only in control/rcpthosts: goes to its MX */
 };
 
 struct domains;

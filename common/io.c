@@ -119,7 +119,7 @@ write_synced(int dirfd, const char *name, struct str content, unsigned mode)
 	if (fd < 0)
 		return -1;
 	bool ok = io_write_all(fd, content) == 0 &&
-	    fchmod(fd, (mode_t)mode) == 0 && fsync(fd) == 0;
+		  fchmod(fd, (mode_t)mode) == 0 && fsync(fd) == 0;
 	int saved = errno;
 	if (close(fd) < 0 && ok)
 		return -1;
@@ -128,8 +128,7 @@ write_synced(int dirfd, const char *name, struct str content, unsigned mode)
 }
 
 int
-io_replace_file(
-    int dirfd, const char *name, struct str content, unsigned mode)
+io_replace_file(int dirfd, const char *name, struct str content, unsigned mode)
 {
 	char text[288];
 	struct buf temp = BUF_ON(text);

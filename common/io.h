@@ -17,7 +17,8 @@ int64_t io_pread_all(int fd, char *p, size_t n, uint64_t offset);
  * is more than cap. */
 int64_t io_slurp(int fd, char *p, size_t cap);
 /* Opens `name` below dirfd for reading (no symbolic link as last component, no
- * blocking on a FIFO; regular files only) and slurps it.  Bytes, or -1, errno. */
+ * blocking on a FIFO; regular files only) and slurps it.  Bytes, or -1, errno.
+ */
 int64_t io_read_file(int dirfd, const char *name, char *p, size_t cap);
 /* Writes content to a temporary file beside `name`, syncs it, renames it over
  * `name` and syncs the directory.  0, or -1 with errno and no trace left. */

@@ -42,8 +42,8 @@ ip_put(struct buf *b, const struct ip *ip)
 {
 	char text[INET6_ADDRSTRLEN];
 	const char *c = ip_is_v4(ip)
-	    ? inet_ntop(AF_INET, ip->b + 12, text, sizeof(text))
-	    : inet_ntop(AF_INET6, ip->b, text, sizeof(text));
+			    ? inet_ntop(AF_INET, ip->b + 12, text, sizeof(text))
+			    : inet_ntop(AF_INET6, ip->b, text, sizeof(text));
 	buf_puts(b, c);
 }
 
@@ -70,8 +70,7 @@ ip_from_sockaddr(
 }
 
 socklen_t
-ip_to_sockaddr(
-    const struct ip *ip, uint16_t port, struct sockaddr_storage *ss)
+ip_to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_storage *ss)
 {
 	memset(ss, 0, sizeof(*ss));
 	if (ip_is_v4(ip)) {

@@ -6,20 +6,20 @@
 
 enum {
 	LIMIT_COMMAND_LINE = 2048, /* RFC 5321 4.5.3.1.4 says 512 with CRLF; the
-	                            * extensions add up, so we take more */
-	LIMIT_TEXT_LINE = 1000,    /* RFC 5321 4.5.3.1.6, CRLF included */
-	LIMIT_LOCAL_PART = 64,     /* RFC 5321 4.5.3.1.1 */
-	LIMIT_DOMAIN = 255,        /* RFC 5321 4.5.3.1.2 */
-	LIMIT_PATH = 256,          /* RFC 5321 4.5.3.1.3, < and > included */
+				    * extensions add up, so we take more */
+	LIMIT_TEXT_LINE = 1000,	   /* RFC 5321 4.5.3.1.6, CRLF included */
+	LIMIT_LOCAL_PART = 64,	   /* RFC 5321 4.5.3.1.1 */
+	LIMIT_DOMAIN = 255,	   /* RFC 5321 4.5.3.1.2 */
+	LIMIT_PATH = 256,	   /* RFC 5321 4.5.3.1.3, < and > included */
 	LIMIT_ADDRESS = LIMIT_PATH - 2,
-	LIMIT_RECIPIENTS = 1000,   /* RFC 5321 4.5.3.1.8: at least 100 */
-	LIMIT_RECEIVED = 100,      /* RFC 5321 6.3: more is a loop */
-	LIMIT_REPLY_TEXT = 1024,   /* what is kept of a remote server's reply */
-	LIMIT_FRAME = 16 * 1024,   /* a frame to queued, type byte included */
-	LIMIT_REPORT = 1024,       /* text of an agent's report */
-	LIMIT_SID = 24,            /* a session id */
-	LIMIT_PEER = 64,           /* "[IPv6 address]:port" */
-	LIMIT_USER = 32,           /* a system user's name */
+	LIMIT_RECIPIENTS = 1000, /* RFC 5321 4.5.3.1.8: at least 100 */
+	LIMIT_RECEIVED = 100,	 /* RFC 5321 6.3: more is a loop */
+	LIMIT_REPLY_TEXT = 1024, /* what is kept of a remote server's reply */
+	LIMIT_FRAME = 16 * 1024, /* a frame to queued, type byte included */
+	LIMIT_REPORT = 1024,	 /* text of an agent's report */
+	LIMIT_SID = 24,		 /* a session id */
+	LIMIT_PEER = 64,	 /* "[IPv6 address]:port" */
+	LIMIT_USER = 32,	 /* a system user's name */
 	LIMIT_PASSWORD = 512,
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */
 };

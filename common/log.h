@@ -15,22 +15,21 @@ struct log_field {
 	const char *key;
 	struct str text; /* escaped and, when needed, quoted */
 	uint64_t number; /* used when text.p is NULL */
-	bool hex;        /* number as a queue id */
+	bool hex;	 /* number as a queue id */
 };
 
-#define F_STR(k, s) ((struct log_field){ .key = (k), .text = (s) })
+#define F_STR(k, s)	((struct log_field){ .key = (k), .text = (s) })
 #define F_TEXT(k, cstr) ((struct log_field){ .key = (k), .text = str_of(cstr) })
-#define F_NUM(k, v) ((struct log_field){ .key = (k), .number = (uint64_t)(v) })
-#define F_ID(v) \
-	((struct log_field){ .key = "qid", .number = (v), .hex = true })
-#define F_ERRNO(e) F_TEXT("error", strerror(e)) /* include <string.h> */
+#define F_NUM(k, v)	((struct log_field){ .key = (k), .number = (uint64_t)(v) })
+#define F_ID(v)		((struct log_field){ .key = "qid", .number = (v), .hex = true })
+#define F_ERRNO(e)	F_TEXT("error", strerror(e)) /* include <string.h> */
 
 /* LOG(INFO, "accept", F_STR("sid", sid), F_NUM("port", port)); */
-#define LOG(level, event, ...)                                          \
-	log_event(LOG_##level, (event),                                 \
-	    (const struct log_field[]){ __VA_ARGS__ },                  \
-	    sizeof((const struct log_field[]){ __VA_ARGS__ }) /         \
-	        sizeof(struct log_field))
+#define LOG(level, event, ...)                                                 \
+	log_event(LOG_##level, (event),                                        \
+	    (const struct log_field[]){ __VA_ARGS__ },                         \
+	    sizeof((const struct log_field[]){ __VA_ARGS__ }) /                \
+		sizeof(struct log_field))
 
 /* Sets the role's name, and makes what libc sets up lazily.  Before any LOG. */
 void log_init(const char *role);
@@ -38,11 +37,12 @@ void log_init(const char *role);
  * (connected here, before the sandbox).  0, or -1 with errno: then nothing is
  * logged. */
 int log_to_syslog(void);
-void log_event(enum log_level, const char *event, const struct log_field *,
-    size_t count);
+void log_event(
+    enum log_level, const char *event, const struct log_field *, size_t count);
 
-/* Puts s with control bytes, backslash, quote and bytes >= 0x80 as \xHH, at most
- * max bytes of output, so that a peer's text can stand in a log or a bounce. */
+/* Puts s with control bytes, backslash, quote and bytes >= 0x80 as \xHH, at
+ * most max bytes of output, so that a peer's text can stand in a log or a
+ * bounce. */
 void log_safe(struct buf *, struct str s, size_t max);
 
 #endif

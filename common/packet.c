@@ -64,9 +64,9 @@ packet_open(struct str bytes)
 {
 	if (bytes.n == 0)
 		return (struct packet){ .rest = bytes, .bad = true };
-	return (struct packet){ .type = bytes.p[0],
-		.rest = str_skip(bytes, 1),
-		.bad = false };
+	return (struct packet){
+		.type = bytes.p[0], .rest = str_skip(bytes, 1), .bad = false
+	};
 }
 
 static uint64_t
@@ -127,13 +127,22 @@ union control_space {
 	char space[CMSG_SPACE(sizeof(int) * PACKET_FDS)];
 };
 
+/* A peer that closes with packets unread leaves ECONNRESET behind. */
+static int
+sent(ssize_t n)
+{
+	if (n < 0 && errno == ECONNRESET)
+		errno = EPIPE;
+	return n < 0 ? -1 : 0;
+}
+
 int
 packet_send(int fd, struct str bytes, const int *fds, size_t nfds)
 {
 	if (nfds == 0) {
-		ssize_t n = send(
-		    fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		return n < 0 ? -1 : 0;
+		ssize_t n =
+		    send(fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sent(n);
 	}
 	if (nfds > PACKET_FDS) {
 		errno = EINVAL;
@@ -153,7 +162,7 @@ packet_send(int fd, struct str bytes, const int *fds, size_t nfds)
 	c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 	memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
 	ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n < 0 ? -1 : 0;
+	return sent(n);
 }
 
 static size_t

@@ -10,7 +10,7 @@
 
 enum {
 	PACKET_MAX = 32 * 1024, /* what is larger travels as a descriptor */
-	PACKET_FDS = 4          /* descriptors in one packet, at the most */
+	PACKET_FDS = 4		/* descriptors in one packet, at the most */
 };
 
 /* ---- writing: into a buf of PACKET_MAX; check `full` once, at the end ---- */
@@ -24,7 +24,7 @@ void packet_str(struct buf *, struct str s);
 struct packet {
 	char type;
 	struct str rest; /* what is not read yet */
-	bool bad;        /* a field was cut short or over its limit */
+	bool bad;	 /* a field was cut short or over its limit */
 };
 
 /* Opens the bytes of one packet for reading; bad when it is empty. */

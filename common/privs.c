@@ -51,8 +51,8 @@ privs_require(const char *user)
 	gid_t gid;
 	uid_t now = getuid();
 	if (now != geteuid() || getgid() != getegid())
-		die(EXITCODE_PERMANENT,
-		    "a set-uid or set-gid start is refused", 0);
+		die(EXITCODE_PERMANENT, "a set-uid or set-gid start is refused",
+		    0);
 	int found = privs_lookup(user, &uid, &gid);
 	if (found == 0 && now == uid)
 		return;

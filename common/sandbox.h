@@ -21,29 +21,34 @@ struct sandbox_rule {
 	const char *why;
 };
 
-#define ALLOW(call, reason) { .nr = SCMP_SYS(call), .why = (reason) }
+#define ALLOW(call, reason)                                                    \
+	{                                                                      \
+		.nr = SCMP_SYS(call), .why = (reason)                          \
+	}
 /* Only with argument number `argument` (from 1) equal to `wanted`. */
-#define ALLOW_IF(call, argument, wanted, reason)              \
-	{ .nr = SCMP_SYS(call), .arg = (argument), .value = (wanted), \
-	  .why = (reason) }
+#define ALLOW_IF(call, argument, wanted, reason)                               \
+	{                                                                      \
+		.nr = SCMP_SYS(call), .arg = (argument), .value = (wanted),    \
+		.why = (reason)                                                \
+	}
 
 /* Rows that every role with the named need takes over whole. */
-#define ALLOW_HEAP                                        \
-	ALLOW(mmap, "heap"), ALLOW(munmap, "heap"),       \
-	    ALLOW(mremap, "heap"), ALLOW(brk, "heap"),    \
-	    ALLOW(madvise, "heap"), ALLOW(futex, "libc locks")
-#define ALLOW_LOOP                                                  \
-	ALLOW(epoll_wait, "event loop"), ALLOW(epoll_pwait, "event loop"), \
+#define ALLOW_HEAP                                                             \
+	ALLOW(mmap, "heap"), ALLOW(munmap, "heap"), ALLOW(mremap, "heap"),     \
+	    ALLOW(brk, "heap"), ALLOW(madvise, "heap"),                        \
+	    ALLOW(futex, "libc locks")
+#define ALLOW_LOOP                                                             \
+	ALLOW(epoll_wait, "event loop"), ALLOW(epoll_pwait, "event loop"),     \
 	    ALLOW(epoll_ctl, "event loop")
-#define ALLOW_PACKETS                                               \
-	ALLOW(sendmsg, "packets with descriptors"),                 \
-	    ALLOW(recvmsg, "packets with descriptors"),             \
+#define ALLOW_PACKETS                                                          \
+	ALLOW(sendmsg, "packets with descriptors"),                            \
+	    ALLOW(recvmsg, "packets with descriptors"),                        \
 	    ALLOW(sendto, "packets"), ALLOW(recvfrom, "packets")
 
 /* A directory that the role may still reach through Landlock. */
 struct sandbox_dir {
-	int fd;        /* -1: this row is ignored */
-	bool write;    /* create, write, rename, remove, not only read */
+	int fd;	    /* -1: this row is ignored */
+	bool write; /* create, write, rename, remove, not only read */
 };
 
 struct sandbox {
@@ -52,9 +57,10 @@ struct sandbox {
 	size_t rule_count;
 	const struct sandbox_dir *dirs;
 	size_t dir_count;
-	bool connects;     /* may connect(2) over TCP (Landlock ABI 4) */
-	bool execs;        /* starts programs (become): no Landlock exec ban */
-	uint64_t max_file; /* RLIMIT_FSIZE in bytes; 0: no file may be written */
+	bool connects; /* may connect(2) over TCP (Landlock ABI 4) */
+	bool execs;    /* starts programs (become): no Landlock exec ban */
+	uint64_t
+	    max_file; /* RLIMIT_FSIZE in bytes; 0: no file may be written */
 };
 
 /* Enters the sandbox; dies (111) when any part that the kernel has fails.

@@ -14,7 +14,7 @@ struct str {
 	size_t n;
 };
 
-#define STR(literal) ((struct str){ .p = (literal), .n = sizeof(literal) - 1 })
+#define STR(literal)  ((struct str){ .p = (literal), .n = sizeof(literal) - 1 })
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A str over the bytes of a C string, or the empty str for NULL. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * verdict: how an attempt or a question ended; one letter on every wire (qmail's
- * K, Z, D).
+ * verdict: how an attempt or a question ended; one letter on every wire
+ * (qmail's K, Z, D).
  */
 #ifndef VERDICT_H
 #define VERDICT_H
