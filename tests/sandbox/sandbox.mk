@@ -1,0 +1,2 @@
+TOOLS += inject
+inject_OBJS := tests/sandbox/inject.o
