@@ -53,6 +53,12 @@ $(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 	$(call SAY,LD)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lseccomp -o $@
 
+# test tools: no sandbox, no common/
+$(B)/tool/%: $$(addprefix $(B)/,$$($$*_OBJS))
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -o $@
+
 $(B)/test/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
@@ -62,10 +68,12 @@ $(B)/test/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 
 units: $(TESTS:%=$(B)/test/%)
 
+tools: $(TOOLS:%=$(B)/tool/%)
+
 check:
 	tests/check
 
 clean:
 	rm -rf $(B) build-asan build-fuzz build-clang
 
-.PHONY: all units check clean
+.PHONY: all units tools check clean
