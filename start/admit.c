@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC
+ * admit: contract in admit.h.  Part of postern-listen (posternl).
+ */
+#include "start/admit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "common/control.h"
+#include "common/die.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "start/limit.h"
+
+enum {
+	SESSIONS_MAX = 60000, /* a descriptor each */
+	SPARE_FILES = 64      /* everything else that is open */
+};
+
+struct session {
+	struct watch life;
+	struct ip ip;
+	struct session *next_free;
+};
+
+struct config {
+	struct limits limits;
+	size_t net_count;
+	struct ip_net nets[ADMIT_NETS];
+};
+
+static struct config configs[2], *config = &configs[0];
+static struct limit *limit;
+static struct session *sessions, *free_session;
+static size_t session_max, session_used; /* those after it: never used */
+
+/* ---- settings ---- */
+
+static const char *
+on_net(void *arg, struct str line, unsigned number)
+{
+	struct config *c = arg;
+
+	(void)number;
+	if (c->net_count == ADMIT_NETS)
+		return "more than 1024 networks";
+	if (!ip_net_parse(line, &c->nets[c->net_count]))
+		return "write a network as 192.0.2.0/24, 192.0.2. or "
+		       "2001:db8::/32";
+	c->net_count++;
+	return NULL;
+}
+
+int
+admit_configure(int control_dirfd, bool is_smtp)
+{
+	struct config *fresh =
+	    config == &configs[0] ? &configs[1] : &configs[0];
+	struct limits *l = &fresh->limits;
+	const char *total = is_smtp ? "concurrencyincoming" : "concurrencypop3";
+
+	fresh->net_count = 0;
+	if (control_number(control_dirfd, total, &l->total) < 0 ||
+	    control_number(control_dirfd, "concurrencyperip", &l->per_address) <
+		0 ||
+	    control_number(control_dirfd, "concurrencyper64", &l->per_net64) <
+		0 ||
+	    control_list(control_dirfd, "relayclients", on_net, fresh) < 0)
+		return -1;
+	config = fresh;
+	return 0;
+}
+
+bool
+admit_relays(const struct ip *ip)
+{
+	for (size_t i = 0; i < config->net_count; i++)
+		if (ip_net_has(&config->nets[i], ip))
+			return true;
+	return false;
+}
+
+/* ---- sessions ---- */
+
+void
+admit_init(void)
+{
+	struct rlimit r;
+	uint64_t seed;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || getentropy(&seed, 8) < 0)
+		die(EXITCODE_TEMPORARY, "start-up", errno);
+	session_max = SESSIONS_MAX;
+	if (r.rlim_cur < SESSIONS_MAX + SPARE_FILES)
+		session_max = r.rlim_cur > 2 * SPARE_FILES
+				  ? (size_t)r.rlim_cur - SPARE_FILES
+				  : SPARE_FILES;
+	/* touched only as far as there are sessions */
+	sessions = calloc(session_max, sizeof(*sessions));
+	limit = limit_new(session_max, seed);
+	if (sessions == NULL || limit == NULL)
+		die(EXITCODE_TEMPORARY, "memory for sessions", ENOMEM);
+}
+
+static const char *
+limit_name(enum limit_answer answer)
+{
+	switch (answer) {
+	case LIMIT_OVER_TOTAL:
+		return "total";
+	case LIMIT_OVER_ADDRESS:
+		return "address";
+	case LIMIT_OVER_NET:
+		return "net64";
+	case LIMIT_TAKEN:
+		break;
+	}
+	return NULL;
+}
+
+/* The pipe's other end is gone (or was written to, which nobody should). */
+static void
+on_end(struct watch *w, uint32_t events)
+{
+	struct session *s = w->arg;
+
+	(void)events;
+	close(w->fd); /* which takes it out of the epoll set as well */
+	w->fd = -1;
+	limit_release(limit, &s->ip);
+	s->next_free = free_session;
+	free_session = s;
+}
+
+const char *
+admit_take(const struct ip *ip)
+{
+	return limit_name(limit_take(limit, &config->limits, ip));
+}
+
+void
+admit_give_back(const struct ip *ip)
+{
+	limit_release(limit, ip);
+}
+
+bool
+admit_begun(const struct ip *ip, int life_fd)
+{
+	struct session *s = free_session;
+
+	if (s != NULL)
+		free_session = s->next_free;
+	else
+		s = &sessions[session_used++]; /* limit's capacity bounds it */
+	*s = (struct session){ .ip = *ip,
+		.life = { .fd = life_fd, .ready = on_end, .arg = s } };
+	if (loop_add(&s->life, EPOLLHUP) == 0)
+		return true;
+	s->next_free = free_session;
+	free_session = s;
+	return false;
+}

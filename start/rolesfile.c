@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC
+ * rolesfile: run/roles, for `postern status`, scripts and tests.  Replaced as a
+ * whole; not synced, since it means nothing after a crash.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/io.h"
+#include "common/log.h"
+#include "start/family.h"
+
+static const char *const state_names[] = {
+	[FAMILY_DOWN] = "down",
+	[FAMILY_STARTING] = "starting",
+	[FAMILY_READY] = "ready",
+};
+
+static void
+row_put(struct buf *b, const char *name, pid_t pid, const char *user,
+    unsigned restarts, const char *state, int64_t since)
+{
+	buf_puts(b, name);
+	buf_putc(b, ' ');
+	buf_put_u64(b, (uint64_t)pid);
+	buf_putc(b, ' ');
+	buf_puts(b, user);
+	buf_putc(b, ' ');
+	buf_put_u64(b, restarts);
+	buf_putc(b, ' ');
+	buf_puts(b, state);
+	buf_putc(b, ' ');
+	buf_put_u64(b, (uint64_t)since);
+	buf_putc(b, '\n');
+}
+
+static int
+replace(int dirfd, struct str content)
+{
+	int fd = openat(dirfd, ".roles.new",
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0)
+		return -1;
+	int r = io_write_all(fd, content);
+	if (close(fd) < 0 || r < 0)
+		return -1;
+	return renameat(dirfd, ".roles.new", dirfd, "roles");
+}
+
+void
+rolesfile_write(const struct family *f)
+{
+	static int64_t start_since;
+	static char own[64];
+	char text[4096];
+	struct buf b = BUF_ON(text);
+
+	if (start_since == 0) {
+		const struct passwd *pw = getpwuid(getuid());
+		struct buf name = BUF_ON(own);
+		buf_puts(&name, pw == NULL ? "-" : pw->pw_name);
+		if (buf_cstr(&name) == NULL)
+			own[0] = '-', own[1] = '\0';
+		start_since = f->roles[0].since;
+	}
+	row_put(&b, "start", getpid(), own, 0,
+	    f->stopping ? "stopping" : "ready", start_since);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct child *c = &f->roles[i];
+		row_put(&b, c->plan->name, c->pid,
+		    f->one_user ? own : c->plan->user, c->restarts,
+		    state_names[c->state], c->since);
+	}
+	if (b.full || replace(f->run_dirfd, buf_str(&b)) < 0)
+		LOG(ERROR, "roles-file", F_ERRNO(errno));
+}

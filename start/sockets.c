@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC
+ * sockets: contract in sockets.h.  Runs as root, so that no role has to.
+ */
+#include "start/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include "common/control.h"
+#include "common/die.h"
+#include "common/log.h"
+#include "start/endpoint.h"
+
+enum {
+	BACKLOG = 65535, /* the kernel cuts it down to net.core.somaxconn */
+	BIND_TRIES = 60, /* roles of a start that was killed may still go */
+	BIND_PAUSE_MS = 50
+};
+
+static void
+keep(struct child *c, int fd)
+{
+	if (c->socket_count == PLAN_SOCKETS)
+		die(EXITCODE_PERMANENT, "at most 4 addresses per service", 0);
+	c->sockets[c->socket_count++] = fd;
+}
+
+void
+sockets_open_unix(int run_dirfd, struct child *c)
+{
+	const char *name = c->plan->socket;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct buf b = { .p = sa.sun_path, .cap = sizeof(sa.sun_path) };
+
+	/* through the descriptor: the real path may be too long for sun_path */
+	buf_puts(&b, "/proc/self/fd/");
+	buf_put_u64(&b, (uint64_t)run_dirfd);
+	buf_putc(&b, '/');
+	buf_puts(&b, name);
+	int fd = socket(
+	    AF_UNIX, c->plan->socket_type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || b.full)
+		die(EXITCODE_TEMPORARY, "cannot make a socket", errno);
+	if (unlinkat(run_dirfd, name, 0) < 0 && errno != ENOENT)
+		die(EXITCODE_PERMANENT, "cannot replace a socket below run/",
+		    errno);
+	mode_t mask = umask(0177);
+	int r = bind(fd, (const struct sockaddr *)&sa, sizeof(sa));
+	umask(mask);
+	if (r < 0 || fchownat(run_dirfd, name, c->uid, c->gid, 0) < 0 ||
+	    fchmodat(run_dirfd, name, c->plan->socket_mode, 0) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		die(EXITCODE_PERMANENT, "cannot make a socket below run/",
+		    errno);
+	keep(c, fd);
+}
+
+static int
+bind_patiently(int fd, const struct sockaddr_storage *sa, socklen_t n)
+{
+	const struct timespec pause = { .tv_nsec = BIND_PAUSE_MS * 1000000L };
+
+	for (int i = 0; i < BIND_TRIES; i++) {
+		if (bind(fd, (const struct sockaddr *)sa, n) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	errno = EADDRINUSE;
+	return -1;
+}
+
+static void
+tcp_open(struct child *c, const struct endpoint *e, struct str line)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = ip_to_sockaddr(&e->ip, e->port, &sa);
+	int on = 1;
+	int fd =
+	    socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 && errno == EAFNOSUPPORT) {
+		LOG(WARN, "no-ipv6", F_STR("address", line));
+		return;
+	}
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (sa.ss_family == AF_INET6 &&
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0))
+		die(EXITCODE_TEMPORARY, "cannot make a TCP socket", errno);
+	if (bind_patiently(fd, &sa, n) < 0 || listen(fd, BACKLOG) < 0) {
+		int error = errno;
+		if (error == EADDRNOTAVAIL && sa.ss_family == AF_INET6 &&
+		    str_starts(line, STR("[::]"))) {
+			LOG(WARN, "no-ipv6", F_STR("address", line));
+			close(fd);
+			return;
+		}
+		LOG(ERROR, "bind", F_TEXT("file", c->plan->tcp),
+		    F_STR("address", line), F_ERRNO(error));
+		die(EXITCODE_PERMANENT, "cannot listen", error);
+	}
+	keep(c, fd);
+}
+
+static const char *
+on_line(void *arg, struct str line, unsigned number)
+{
+	struct child *c = arg;
+	struct endpoint e;
+
+	(void)number;
+	if (!endpoint_parse(line, &e))
+		return "write address:port, as 0.0.0.0:25 or [::]:25";
+	tcp_open(c, &e, line);
+	return NULL;
+}
+
+void
+sockets_open_tcp(int control_dirfd, struct child *c)
+{
+	if (control_list(control_dirfd, c->plan->tcp, on_line, c) < 0)
+		die(EXITCODE_PERMANENT, "wrong listening addresses", 0);
+	if (c->socket_count == 0)
+		die(EXITCODE_PERMANENT, "no address to listen on", 0);
+}
