@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: ISC
+ * delivery: see delivery.h.  A straight script with waits; the protocol is in
+ * client, reply and dot, what qmgr has not taken yet in reports.  No heap.
+ */
+#include "send/delivery.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "common/address.h"
+#include "common/clock.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "send/client.h"
+#include "send/dot.h"
+#include "send/reply.h"
+#include "send/reports.h"
+
+enum {
+	IN_BYTES = 16 * 1024,
+	PIECE = 64 * 1024,   /* of a body, read and written at once */
+	WRITE_SECONDS = 180, /* RFC 5321 4.5.3.2.5 */
+	LINGER_SECONDS = 60, /* for a new job socket, or for acknowledgements */
+	AFTER_CUT_SECONDS = 5 /* for the reply of one who stopped reading */
+};
+
+struct job {
+	uint64_t id, offset, size;
+	uint8_t flags;
+	struct str sender;
+	int body_fd; /* -1: no job */
+	uint32_t idx[CLIENT_RECIPIENTS];
+	size_t count;
+	bool whole; /* all of the body is in body[] */
+};
+
+static struct {
+	int net, job_fd, control;
+	unsigned timeout_cap;
+	bool job_full; /* the job socket did not take a report */
+	int64_t linger_until;
+	struct client client;
+	struct reply reply;
+	struct reports reports;
+	struct job job;
+	char in[IN_BYTES];
+	size_t in_at, in_n;
+	char out_bytes[CLIENT_OUT];
+	char body[PIECE];
+	char wire[DOT_ROOM(PIECE) + DOT_END_ROOM];
+	char packet_in[PACKET_MAX], packet_out[PACKET_MAX];
+} d; /* in .bss: what a small message does not touch costs nothing */
+
+/* ---- qmgr ---- */
+
+static void
+start_linger(void)
+{
+	d.linger_until = clock_mono_ms() + LINGER_SECONDS * 1000;
+}
+
+static void
+drop_job_socket(void)
+{
+	io_close(&d.job_fd);
+	d.job_full = false;
+	start_linger();
+}
+
+static bool
+tell(struct buf *packet)
+{
+	if (d.job_fd < 0 || packet->full)
+		return false;
+	if (packet_send(d.job_fd, buf_str(packet), NULL, 0) == 0)
+		return true;
+	if (errno == EAGAIN)
+		d.job_full = true;
+	else
+		drop_job_socket();
+	return false;
+}
+
+static void
+tell_reports(void)
+{
+	struct buf packet = BUF_ON(d.packet_out);
+	size_t upto;
+
+	d.job_full = false;
+	while (d.job_fd >= 0 && reports_next(&d.reports, &packet, &upto)) {
+		if (!tell(&packet))
+			return;
+		reports_told(&d.reports, upto);
+	}
+}
+
+/* A new job socket (INTERNALS.md "Agents"): what is in flight, then reports
+ * that were not taken, then E.  The socket is new and empty: all fits. */
+static void
+resume(int fd)
+{
+	struct buf packet = BUF_ON(d.packet_out);
+
+	io_close(&d.job_fd);
+	d.job_fd = fd;
+	d.job_full = false;
+	if (d.job.body_fd >= 0) {
+		packet_begin(&packet, 'I');
+		packet_u64(&packet, d.job.id);
+		packet_u32(&packet, (uint32_t)d.job.count);
+		for (size_t i = 0; i < d.job.count; i++)
+			packet_u32(&packet, d.job.idx[i]);
+		(void)tell(&packet); /* when it fails the socket is dropped */
+	}
+	reports_untell(&d.reports);
+	tell_reports();
+	packet_begin(&packet, 'E');
+	if (d.job_fd >= 0 && !tell(&packet))
+		drop_job_socket();
+}
+
+static void
+on_control(void)
+{
+	char storage[64];
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	int got = packet_recv(d.control, storage, sizeof(storage), MSG_DONTWAIT,
+	    &bytes, fds, &nfds);
+
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+		io_close(&d.control); /* the template has ended */
+		return;
+	}
+	if (got < 0)
+		return;
+	if (nfds == 1 && str_eq(bytes, STR("N"))) {
+		resume(fds[0]);
+		return;
+	}
+	LOG(ERROR, "bad-packet", F_TEXT("link", "template"));
+	packet_close_fds(fds, nfds);
+}
+
+/* ---- the network ---- */
+
+/* Waits for the connection; a new job socket may come meanwhile.  1, 0 when
+ * time is over, -1 with errno. */
+static int
+wait_net(short events, int64_t deadline)
+{
+	for (;;) {
+		struct pollfd fds[2] = { { .fd = d.net, .events = events },
+			{ .fd = d.control, .events = POLLIN } };
+		int64_t left = deadline - clock_mono_ms();
+
+		if (left <= 0)
+			return 0;
+		int n = poll(fds, 2, (int)left);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n <= 0)
+			continue;
+		if (fds[1].revents != 0)
+			on_control();
+		if (fds[0].revents != 0)
+			return 1;
+	}
+}
+
+static int64_t
+deadline_in(unsigned seconds)
+{
+	if (seconds > d.timeout_cap)
+		seconds = d.timeout_cap;
+	return clock_mono_ms() + (int64_t)seconds * 1000;
+}
+
+/* 0, or -1: broken, or not taken in time. */
+static int
+write_net(struct str s)
+{
+	while (s.n > 0) {
+		ssize_t n = send(d.net, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n >= 0) {
+			s = str_skip(s, (size_t)n);
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN ||
+		    wait_net(POLLOUT, deadline_in(WRITE_SECONDS)) <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* More bytes from the server.  NULL, or what became of it. */
+static const char *
+read_net(int64_t deadline)
+{
+	for (;;) {
+		int ready = wait_net(POLLIN, deadline);
+
+		if (ready == 0)
+			return "timed out";
+		if (ready < 0)
+			return "could not be waited for";
+		ssize_t n = recv(d.net, d.in, sizeof(d.in), MSG_DONTWAIT);
+		if (n > 0) {
+			d.in_at = 0;
+			d.in_n = (size_t)n;
+			return NULL;
+		}
+		if (n == 0)
+			return "closed the connection";
+		if (errno != EAGAIN && errno != EINTR)
+			return errno == ETIMEDOUT ? "timed out"
+						  : "broke the connection";
+	}
+}
+
+/* One whole reply.  NULL, or what became of it. */
+static const char *
+read_reply(int64_t deadline)
+{
+	reply_begin(&d.reply);
+	for (;;) {
+		struct str in = { d.in + d.in_at, d.in_n - d.in_at };
+		size_t used;
+		enum reply_status status = reply_feed(&d.reply, in, &used);
+
+		d.in_at += used;
+		switch (status) {
+		case REPLY_BAD:
+			return "sent what is no SMTP reply";
+		case REPLY_DONE:
+			client_line(&d.client, &d.reply);
+			return NULL;
+		case REPLY_LINE:
+			client_line(&d.client, &d.reply);
+			break;
+		case REPLY_MORE:
+			break;
+		}
+		if (d.in_at < d.in_n)
+			continue;
+		const char *lost = read_net(deadline);
+		if (lost != NULL)
+			return lost;
+	}
+}
+
+/* ---- the body ---- */
+
+static bool
+read_piece(uint64_t at, struct str *piece)
+{
+	uint64_t left = d.job.size - at;
+	size_t n = left < PIECE ? (size_t)left : PIECE;
+
+	*piece = (struct str){ d.body, n };
+	if (d.job.whole)
+		return true;
+	return io_pread_all(d.job.body_fd, d.body, n, d.job.offset + at) ==
+	       (int64_t)n;
+}
+
+/* Looks at all of the body; a small one stays in memory.  False: it cannot be
+ * read. */
+static bool
+scan_body(struct dot_scan *scan)
+{
+	struct str piece;
+
+	d.job.whole = false;
+	for (uint64_t at = 0; at < d.job.size; at += piece.n) {
+		if (!read_piece(at, &piece))
+			return false;
+		dot_scan(scan, piece);
+	}
+	d.job.whole = d.job.size <= PIECE;
+	return true;
+}
+
+enum body_status { BODY_SENT, BODY_CUT, BODY_UNREADABLE };
+
+static enum body_status
+write_body(void)
+{
+	struct dot dot = { .in_line = false };
+	struct str piece;
+	uint64_t at = 0;
+
+	do {
+		struct buf wire = BUF_ON(d.wire);
+
+		if (!read_piece(at, &piece) || !dot_encode(&dot, piece, &wire))
+			return BODY_UNREADABLE;
+		at += piece.n;
+		if (at == d.job.size)
+			dot_end(&dot, &wire);
+		if (write_net(buf_str(&wire)) < 0)
+			return BODY_CUT;
+	} while (at < d.job.size);
+	return BODY_SENT;
+}
+
+/* ---- the dialogue ---- */
+
+static enum client_action
+hear(struct buf *out, unsigned seconds)
+{
+	const char *lost = read_reply(deadline_in(seconds));
+
+	if (lost != NULL)
+		return client_lost(&d.client, str_of(lost));
+	return client_reply(&d.client, &d.reply, out);
+}
+
+static enum client_action
+give_body(struct buf *out)
+{
+	switch (write_body()) {
+	case BODY_SENT:
+		return hear(out, client_timeout(&d.client));
+	case BODY_CUT:
+		client_body_failed(&d.client);
+		return hear(out, AFTER_CUT_SECONDS);
+	case BODY_UNREADABLE:
+		break;
+	}
+	/* without its final dot the server must drop what it has */
+	client_give_up(&d.client, VERDICT_DEFER,
+	    STR("4.3.0 the message could not be read from the queue"));
+	return CLIENT_CLOSE;
+}
+
+/* Talks until the action is READY or CLOSE. */
+static enum client_action
+converse(enum client_action action, struct buf *out)
+{
+	while (action == CLIENT_WAIT || action == CLIENT_BODY) {
+		bool speaks = out->n > 0 || action == CLIENT_BODY;
+
+		if (speaks && d.in_at < d.in_n) {
+			action = client_lost(
+			    &d.client, STR("answered what was not asked"));
+			continue;
+		}
+		/* a write that fails shows in the read behind it, where a
+		 * last reply may still be found */
+		if (out->n > 0)
+			(void)write_net(buf_str(out));
+		buf_reset(out);
+		if (action == CLIENT_BODY)
+			action = give_body(out);
+		else
+			action = hear(out, client_timeout(&d.client));
+	}
+	return action;
+}
+
+static void
+end_connection(bool politely)
+{
+	struct buf out = BUF_ON(d.out_bytes);
+
+	if (d.net < 0)
+		return;
+	if (politely && d.client.phase == CLIENT_AT_IDLE) {
+		client_quit(&d.client, &out);
+		if (write_net(buf_str(&out)) == 0)
+			(void)read_reply(
+			    deadline_in(client_timeout(&d.client)));
+	}
+	io_close(&d.net);
+	start_linger();
+}
+
+/* ---- jobs ---- */
+
+static bool
+parse_recipients(struct packet *p)
+{
+	uint32_t n = packet_get_u32(p);
+
+	d.job.count = 0;
+	if (p->bad || n == 0 || n > CLIENT_RECIPIENTS)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		d.job.idx[i] = packet_get_u32(p);
+		d.client.recipients[i].address =
+		    packet_get_str(p, LIMIT_ADDRESS);
+		(void)packet_get_str(p, PACKET_MAX); /* target: for local */
+	}
+	d.job.count = n;
+	return packet_end(p);
+}
+
+static bool
+parse_job(struct packet *p)
+{
+	d.job.id = packet_get_u64(p);
+	(void)packet_get_u64(p); /* birth */
+	d.job.offset = packet_get_u64(p);
+	d.job.size = packet_get_u64(p);
+	d.job.flags = packet_get_u8(p);
+	d.job.sender = packet_get_str(p, LIMIT_ADDRESS);
+	return parse_recipients(p) && d.job.size <= INT64_MAX &&
+	       d.job.offset <= INT64_MAX - d.job.size;
+}
+
+static void
+report(uint32_t idx, enum verdict verdict, struct str text)
+{
+	reports_add(&d.reports, d.job.id, idx, verdict, text);
+}
+
+static bool
+is_mailbox(struct str address)
+{
+	struct address parts;
+
+	return address_parse(address, true, &parts) == ADDRESS_OK;
+}
+
+/* Reports recipients that no RCPT can name, and takes them from the job. */
+static void
+drop_bad_recipients(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < d.job.count; i++) {
+		struct str address = d.client.recipients[i].address;
+
+		if (!is_mailbox(address)) {
+			report(d.job.idx[i], VERDICT_FAIL,
+			    STR("5.1.3 this address cannot be written in "
+				"SMTP"));
+			continue;
+		}
+		d.client.recipients[kept].address = address;
+		d.job.idx[kept++] = d.job.idx[i];
+	}
+	d.job.count = kept;
+}
+
+static void
+report_all(enum verdict verdict, struct str text)
+{
+	for (size_t i = 0; i < d.job.count; i++)
+		report(d.job.idx[i], verdict, text);
+}
+
+static enum client_action
+send_message(void)
+{
+	struct buf out = BUF_ON(d.out_bytes);
+	struct dot_scan scan = { .bytes = 0 };
+
+	drop_bad_recipients();
+	if (str_eq(d.job.sender, STR("#@[]"))) /* qmail: a double bounce */
+		d.job.sender = STR("");
+	if (d.job.sender.n > 0 && !is_mailbox(d.job.sender)) {
+		report_all(VERDICT_FAIL,
+		    STR("5.1.7 the sender cannot be written in SMTP"));
+		return CLIENT_READY;
+	}
+	if (!scan_body(&scan)) {
+		report_all(VERDICT_DEFER,
+		    STR("4.3.0 the message could not be read from the queue"));
+		return CLIENT_READY;
+	}
+	if (d.job.count == 0)
+		return CLIENT_READY;
+	struct client_job job = { .sender = d.job.sender,
+		.wire_size = scan.bytes + scan.lines,
+		.eight_bit = (d.job.flags & 2) != 0,
+		.dirty = scan.dirty };
+	enum client_action action =
+	    converse(client_start(&d.client, &job, d.job.count, &out), &out);
+	for (size_t i = 0; i < d.job.count && !d.client.stale; i++)
+		report(d.job.idx[i], d.client.recipients[i].verdict,
+		    d.client.recipients[i].text);
+	return action;
+}
+
+/* A job that finds the connection gone stays unreported: qmgr sees this end of
+ * the job socket close, and gives it to another connection at once. */
+static void
+take_job(struct packet *p, int *fds, size_t nfds)
+{
+	if (!parse_job(p) || nfds != 1) {
+		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+		packet_close_fds(fds, nfds);
+		drop_job_socket();
+		return;
+	}
+	if (d.net < 0 || !reports_room(&d.reports, CLIENT_RECIPIENTS)) {
+		packet_close_fds(fds, nfds);
+		end_connection(true);
+		return;
+	}
+	d.job.body_fd = fds[0];
+	enum client_action action = send_message();
+	io_close(&d.job.body_fd);
+	tell_reports();
+	if (action == CLIENT_CLOSE)
+		end_connection(false);
+}
+
+static void
+take_acknowledgement(struct packet *p)
+{
+	uint64_t id = packet_get_u64(p);
+	uint32_t n = packet_get_u32(p);
+
+	for (uint32_t i = 0; i < n && !p->bad; i++) {
+		uint32_t idx = packet_get_u32(p);
+
+		if (!p->bad)
+			reports_taken(&d.reports, id, idx);
+	}
+	if (!packet_end(p))
+		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+}
+
+static void
+on_job_socket(void)
+{
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	int got = packet_recv(d.job_fd, d.packet_in, sizeof(d.packet_in),
+	    MSG_DONTWAIT, &bytes, fds, &nfds);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		drop_job_socket();
+		return;
+	}
+	struct packet p = packet_open(bytes);
+	if (p.type == 'J') {
+		take_job(&p, fds, nfds);
+		return;
+	}
+	packet_close_fds(fds, nfds);
+	if (p.type == 'K')
+		take_acknowledgement(&p);
+	else
+		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+}
+
+/* ---- the life of the process ---- */
+
+/* Serves what came; false when time is over. */
+static bool
+wait_idle(void)
+{
+	bool linger = d.net < 0 || d.job_fd < 0;
+	int64_t left = linger ? d.linger_until - clock_mono_ms() : -1;
+	short job_events = d.job_full ? POLLIN | POLLOUT : POLLIN;
+	struct pollfd fds[3] = { { .fd = d.net, .events = POLLIN },
+		{ .fd = d.job_fd, .events = job_events },
+		{ .fd = d.control, .events = POLLIN } };
+
+	if (linger && left <= 0)
+		return false;
+	int n = poll(fds, 3, (int)left);
+	if (n < 0 && errno != EINTR)
+		return false;
+	if (n <= 0)
+		return true;
+	/* a server that says 421 or closes has had enough; a job that waits
+	 * already must not be given to it */
+	if (fds[0].revents != 0)
+		end_connection(false);
+	if (fds[2].revents != 0)
+		on_control();
+	else if ((fds[1].revents & POLLOUT) != 0)
+		tell_reports();
+	else if (fds[1].revents != 0)
+		on_job_socket();
+	return true;
+}
+
+static void
+serve(void)
+{
+	for (;;) {
+		if (d.reports.waiting == 0 && (d.net < 0 || d.job_fd < 0)) {
+			end_connection(true);
+			return;
+		}
+		/* qmgr is away: the server need not wait for it */
+		if (d.job_fd < 0 && d.net >= 0)
+			end_connection(true);
+		if (!wait_idle()) {
+			LOG(WARN, "reports-lost",
+			    F_NUM("count", d.reports.waiting));
+			return;
+		}
+	}
+}
+
+static void
+report_failure(void)
+{
+	struct buf packet = BUF_ON(d.packet_out);
+
+	LOG(INFO, "host-failed", F_STR("host", d.client.host),
+	    F_STR("ip", d.client.ip), F_STR("text", d.client.failure_text));
+	packet_begin(&packet, 'F');
+	packet_u8(&packet, (uint8_t)d.client.failure);
+	packet_str(&packet, d.client.failure_text);
+	(void)tell(&packet); /* an unanswered connection says the same */
+}
+
+void
+delivery_run(const struct delivery_setup *setup)
+{
+	struct buf out = BUF_ON(d.out_bytes);
+
+	d.net = setup->net;
+	d.job_fd = setup->job;
+	d.control = setup->control;
+	d.timeout_cap = setup->timeout_cap;
+	d.job.body_fd = -1;
+	client_init(
+	    &d.client, setup->host, setup->ip, setup->helo, setup->strict7bit);
+	if (converse(CLIENT_WAIT, &out) == CLIENT_CLOSE) {
+		report_failure();
+		return;
+	}
+	serve();
+}
