@@ -2,12 +2,14 @@
  * template: see template.h.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "common/exitcode.h"
 #include "common/io.h"
 #include "common/limits.h"
 #include "common/log.h"
@@ -71,6 +73,16 @@ template_fork(const int *keep, size_t nkeep)
 	return 0;
 }
 
+/* Killed from outside is no crash; a forbidden call is one. */
+static bool
+is_crash(int status)
+{
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) != SIGTERM &&
+		       WTERMSIG(status) != SIGKILL;
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXITCODE_SANDBOX;
+}
+
 unsigned
 template_reap(void)
 {
@@ -82,11 +94,12 @@ template_reap(void)
 		if (pid <= 0)
 			break;
 		live--;
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM &&
-		    WTERMSIG(status) != SIGKILL) {
+		if (is_crash(status)) {
 			crashes++;
 			LOG(ERROR, "session-crashed", F_NUM("pid", pid),
-			    F_NUM("signal", WTERMSIG(status)));
+			    F_NUM("signal", WIFSIGNALED(status)
+						? WTERMSIG(status)
+						: SIGSYS));
 		}
 	}
 	return crashes;

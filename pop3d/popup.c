@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: ISC
+ * postern-popup: POP3 of strangers, before login.  Runs as posternp.
+ *
+ * As a role (postern-popup --template): a template that forks a session for
+ * each connection of listen-pop3.  By hand, under tcpserver or inetd: serves fd
+ * 0 and 1, and stays until the session that it handed over has ended.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "common/control.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/ip.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "common/privs.h"
+#include "common/role.h"
+#include "common/template.h"
+#include "pop3d/login.h"
+
+/* What a session needs, in the template's child or by hand. */
+#define ALLOW_LOGIN                                                            \
+	ALLOW(poll, "wait for the client, for userd"),                         \
+	    ALLOW_IF(setsockopt, 3, SO_RCVTIMEO, "the timeout goes along"),    \
+	    ALLOW_IF(setsockopt, 3, SO_SNDTIMEO, "the timeout goes along")
+
+static const struct sandbox_rule template_rules[] = { ALLOW_TEMPLATE,
+	ALLOW_LOGIN };
+static const struct sandbox_rule hand_rules[] = {
+	ALLOW_LOGIN,
+	ALLOW(sendmsg, "the login, with the connection"),
+	ALLOW(recvmsg, "userd's answer"),
+};
+
+enum {
+	SESSIONS_MAX = 5000, /* then another template takes over */
+	OUTPUT_ROOM = 2048,
+	TIMEOUT_S = 600
+};
+
+enum session_fd { SESSION_CONNECTION, SESSION_ASK, SESSION_LIFE, SESSION_FDS };
+
+static struct {
+	struct login login;
+	uint64_t timeout_s;
+	char input[LOGIN_ALREADY_READ], output[OUTPUT_ROOM];
+	char packet[PACKET_MAX];
+} self = { .timeout_s = TIMEOUT_S };
+
+static const char help[] =
+    "usage: postern-popup [--template]\n"
+    "Serves POP3 on fd 0 and 1 up to the login, as under tcpserver or inetd.\n"
+    "With --template: run by postern-start (see postern-popup(8)).\n";
+
+static enum login_end
+serve(int in_fd, int out_fd, int ask_fd, int life_fd, struct str sid)
+{
+	struct login *l = &self.login;
+
+	*l = (struct login){ .ask_fd = ask_fd,
+		.life_fd = life_fd,
+		.sid = sid,
+		.packet = self.packet };
+	conn_init(&l->conn, in_fd, out_fd, (int)self.timeout_s * 1000,
+	    self.input, sizeof(self.input), self.output, sizeof(self.output));
+	return login_run(l);
+}
+
+/* ---- as a role ---- */
+
+static void
+prepare(void)
+{
+	/* a bad setting has been logged, and the default serves */
+	(void)control_number(ROLE_FD_CONTROL, "timeoutpop3", &self.timeout_s);
+}
+
+static void
+serve_session(const struct template_session *t)
+{
+	(void)serve(t->fds[SESSION_CONNECTION], t->fds[SESSION_CONNECTION],
+	    t->fds[SESSION_ASK], t->fds[SESSION_LIFE], t->sid);
+}
+
+static int
+run_template(int argc, char **argv)
+{
+	static const struct sandbox sandbox = { .role = "popup",
+		.rules = template_rules,
+		.rule_count = N_ELEMENTS(template_rules) };
+	static const struct template_service service = { .role = "popup",
+		.user = "posternp",
+		.help = help,
+		.peer = "listen-pop3",
+		.fd_count = SESSION_FDS,
+		.max_sessions = SESSIONS_MAX,
+		.sandbox = &sandbox,
+		.prepare = prepare,
+		.serve = serve_session };
+
+	return template_run(&service, argc, argv);
+}
+
+/* ---- by hand ---- */
+
+static _Noreturn void
+no_service(const char *what, int error)
+{
+	/* the client learns it if it is still there */
+	(void)io_write_all(
+	    STDOUT_FILENO, STR("-ERR [SYS/TEMP] no service now\r\n"));
+	die(EXITCODE_TEMPORARY, what, error);
+}
+
+static int
+connect_userd(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char text[sizeof(sa.sun_path)];
+	struct buf path = BUF_ON(text);
+	(void)layout_file(LAYOUT_RUN, "users", &path);
+	memcpy(sa.sun_path, text, path.n);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 ||
+	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0)
+		no_service("cannot connect to userd", errno);
+	return fd;
+}
+
+/* The client's address: tcpserver's word, or the socket's. */
+static void
+put_peer(struct buf *b, const char *tcpremoteip)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	struct ip ip;
+	uint16_t port;
+
+	if (ip_parse(str_of(tcpremoteip), &ip) ||
+	    (getpeername(STDIN_FILENO, (struct sockaddr *)&ss, &n) == 0 &&
+		ip_from_sockaddr(&ss, &ip, &port)))
+		ip_put(b, &ip);
+	else
+		buf_puts(b, "-");
+}
+
+static void
+introduce(int ask_fd, struct str sid, const char *tcpremoteip)
+{
+	struct buf b = BUF_ON(self.packet);
+	char text[LIMIT_PEER];
+	struct buf peer = BUF_ON(text);
+
+	put_peer(&peer, tcpremoteip);
+	packet_begin(&b, 'P');
+	packet_str(&b, sid);
+	packet_str(&b, buf_str(&peer));
+	packet_str(&b, STR("pop3"));
+	if (packet_send(ask_fd, buf_str(&b), NULL, 0) != 0)
+		no_service("userd", errno);
+}
+
+static void
+read_settings(void)
+{
+	int dirfd = open(
+	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return; /* the default serves */
+	(void)control_number(dirfd, "timeoutpop3", &self.timeout_s);
+	close(dirfd);
+}
+
+static void
+log_where_inetd_allows(void)
+{
+	struct stat net, err;
+
+	if (fstat(STDIN_FILENO, &net) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+	    S_ISSOCK(net.st_mode) && net.st_ino == err.st_ino &&
+	    net.st_dev == err.st_dev)
+		(void)log_to_syslog();
+}
+
+/* As tcpserver and inetd count it, the session lasts until pop3d ends. */
+static void
+wait_for_end(int *life_fd, int end_fd)
+{
+	char c;
+
+	io_close(life_fd);
+	while (read(end_fd, &c, 1) < 0 && errno == EINTR)
+		continue;
+}
+
+static int
+run_by_hand(const char *tcpremoteip)
+{
+	static const struct sandbox sandbox = { .role = "popup",
+		.rules = hand_rules,
+		.rule_count = N_ELEMENTS(hand_rules) };
+	char text[LIMIT_SID];
+	struct buf sid = BUF_ON(text);
+	int life[2];
+
+	log_init("popup");
+	log_where_inetd_allows();
+	layout_init();
+	read_settings();
+	privs_require("posternp");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || pipe2(life, O_CLOEXEC) != 0)
+		no_service("pipe", errno);
+	int ask_fd = connect_userd();
+	buf_put_hex64(&sid, (uint64_t)clock_now_us());
+	introduce(ask_fd, buf_str(&sid), tcpremoteip);
+	sandbox_enter(&sandbox);
+	if (serve(STDIN_FILENO, STDOUT_FILENO, ask_fd, life[1],
+		buf_str(&sid)) == LOGIN_HANDED)
+		wait_for_end(&life[1], life[0]);
+	return EXITCODE_DONE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct str arg = argc == 2 ? str_of(argv[1]) : STR("");
+
+	if (template_wanted(argc, argv))
+		return run_template(argc, argv);
+	if (argc == 1)
+		return run_by_hand(getenv("TCPREMOTEIP"));
+	if (str_eq(arg, STR("--help")))
+		return io_write_all(STDOUT_FILENO, str_of(help)) == 0
+			   ? EXITCODE_DONE
+			   : EXITCODE_TEMPORARY;
+	if (str_eq(arg, STR("--version")))
+		return io_write_all(STDOUT_FILENO,
+			   STR("postern " POSTERN_VERSION "\n")) == 0
+			   ? EXITCODE_DONE
+			   : EXITCODE_TEMPORARY;
+	die(EXITCODE_PERMANENT, help, 0);
+}
