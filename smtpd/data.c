@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC
+ * data: contract in data.h.  Pure.
+ */
+#include <string.h>
+#include "common/limits.h"
+#include "smtpd/data.h"
+
+static const char trace[] = "received:";
+
+enum { TRACE_LENGTH = sizeof(trace) - 1 };
+
+void
+data_begin(struct data *d, uint64_t max)
+{
+	*d = (struct data){ .place = PLACE_START, .max = max };
+}
+
+static void
+set_problem(struct data *d, enum data_problem problem)
+{
+	bool grave = problem == DATA_BARE || problem == DATA_NUL;
+	bool has_grave = d->problem == DATA_BARE || d->problem == DATA_NUL;
+
+	if (d->problem == DATA_GOOD || (grave && !has_grave))
+		d->problem = problem;
+}
+
+static void
+count_size(struct data *d, size_t n)
+{
+	d->size += n;
+	if (d->max > 0 && d->size > d->max)
+		set_problem(d, DATA_TOO_LARGE);
+}
+
+/* Looks for "Received:" at the start of a header line. */
+static void
+note_header(struct data *d, struct str run)
+{
+	size_t column = d->column;
+
+	d->column += run.n;
+	for (size_t i = 0; i < run.n && column < TRACE_LENGTH; i++, column++)
+		if (d->matched == column &&
+		    byte_lower(run.p[i]) == trace[column])
+			d->matched++;
+	if (column == TRACE_LENGTH && d->matched == TRACE_LENGTH) {
+		d->matched = 0; /* counted */
+		if (++d->received > LIMIT_RECEIVED)
+			set_problem(d, DATA_LOOP);
+	}
+}
+
+/* Bytes up to the next CR; how many were taken, 0 when there is no room. */
+static size_t
+take_text(struct data *d, struct str in, struct buf *out)
+{
+	struct str run = str_head(in, str_find(in, '\r'));
+	size_t lf = str_find(run, '\n');
+	size_t nul = str_find(str_head(run, lf), '\0');
+
+	if (nul < lf)
+		set_problem(d, DATA_NUL);
+	else if (lf < run.n)
+		set_problem(d, DATA_BARE);
+	if (d->problem == DATA_GOOD) {
+		run = str_head(run, buf_room(out));
+		count_size(d, run.n);
+		if (!d->in_body)
+			note_header(d, run);
+		else
+			d->column += run.n;
+		buf_put(out, run);
+	}
+	return run.n;
+}
+
+/* The LF behind a CR; false when there is no room. */
+static bool
+take_line_end(struct data *d, struct buf *out)
+{
+	if (d->problem == DATA_GOOD) {
+		if (buf_room(out) == 0)
+			return false;
+		buf_putc(out, '\n');
+		count_size(d, 2);
+		if (d->column == 0)
+			d->in_body = true;
+	}
+	d->column = 0;
+	d->matched = 0;
+	d->place = PLACE_START;
+	return true;
+}
+
+/* One step; *n is how many bytes it took.  MORE: go on. */
+static enum data_status
+step(struct data *d, struct str in, struct buf *out, size_t *n)
+{
+	char c = in.p[0];
+
+	*n = 1;
+	switch (d->place) {
+	case PLACE_START:
+		d->place = c == '.' ? PLACE_DOT : PLACE_TEXT;
+		*n = c == '.';
+		break;
+	case PLACE_DOT:
+		d->place = c == '\r' ? PLACE_DOT_CR : PLACE_TEXT;
+		*n = c == '\r';
+		break;
+	case PLACE_DOT_CR:
+		if (c == '\n')
+			return DATA_END;
+		set_problem(d, DATA_BARE);
+		d->place = c == '\r' ? PLACE_CR : PLACE_TEXT;
+		*n = c == '\r';
+		break;
+	case PLACE_TEXT:
+		if (c == '\r') {
+			d->place = PLACE_CR;
+			break;
+		}
+		*n = take_text(d, in, out);
+		return *n == 0 ? DATA_FULL : DATA_MORE;
+	case PLACE_CR:
+		if (c == '\n') {
+			*n = take_line_end(d, out);
+			return *n == 0 ? DATA_FULL : DATA_MORE;
+		}
+		set_problem(d, DATA_BARE);
+		if (c != '\r')
+			d->place = PLACE_TEXT;
+		*n = c == '\r';
+		break;
+	}
+	return DATA_MORE;
+}
+
+enum data_status
+data_feed(struct data *d, struct str in, struct buf *out, size_t *used)
+{
+	size_t total = in.n;
+	enum data_status status = DATA_MORE;
+
+	while (in.n > 0 && status == DATA_MORE) {
+		size_t n;
+
+		status = step(d, in, out, &n);
+		in = str_skip(in, n);
+	}
+	*used = total - in.n;
+	return status;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC
+ * serve: one SMTP session from its greeting to its end: moves bytes between the
+ * client, userd and queued, as smtpd/session.h says.
+ */
+#ifndef SMTPD_SERVE_H
+#define SMTPD_SERVE_H
+
+#include "smtpd/session.h"
+
+struct serve_client {
+	int in, out;   /* the network */
+	int stream_fd; /* to queued */
+	int ask_fd;    /* to userd; -1: recipients cannot be looked up */
+	struct str sid, peer_ip; /* peer_ip is empty when it is not known */
+	bool relay;
+	/* stream_fd was connected by path: queued is told the facts first */
+	bool say_facts;
+};
+
+/* Serves until the session is over; the descriptors stay open. */
+void serve(
+    const struct serve_client *, const struct session_config *, int timeout_ms);
+
+#endif

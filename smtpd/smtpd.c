@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC
+ * postern-smtpd: SMTP of strangers (RFC 5321), as user posternd.
+ *
+ * With --template it is the role that postern-start runs: it forks a child for
+ * each connection that postern-listen hands over.  Without arguments it serves
+ * the one connection on its standard input and output, as tcpserver and inetd
+ * start it.  Either way a session holds its descriptors and can get no others.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "common/address.h"
+#include "common/clock.h"
+#include "common/control.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/ip.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "common/privs.h"
+#include "common/role.h"
+#include "common/template.h"
+#include "smtpd/reply.h"
+#include "smtpd/serve.h"
+
+static const char help[] =
+    "usage: postern-smtpd            serve the connection on fd 0 and 1\n"
+    "       postern-smtpd --template run by postern-start\n"
+    "       postern-smtpd --help | --version\n"
+    "The SMTP server; see postern-smtpd(8).\n";
+
+#define ALLOW_SESSION                                                          \
+	ALLOW(poll, "waits with a deadline"),                                  \
+	    ALLOW_IF(setsockopt, 3, SO_RCVTIMEO, "the kernel times reads")
+
+static const struct sandbox_rule template_rules[] = {
+	ALLOW_TEMPLATE,
+	ALLOW_SESSION,
+};
+
+static const struct sandbox_rule lone_rules[] = {
+	ALLOW_SESSION,
+	ALLOW(sendto, "replies; questions to userd"),
+	ALLOW(sendmsg, "frames to queued"),
+	ALLOW(recvfrom, "answers of queued"),
+	ALLOW(recvmsg, "answers of userd"),
+	ALLOW(shutdown, "the last reply before we hang up"),
+};
+
+static const struct sandbox template_sandbox = {
+	.role = "smtpd",
+	.rules = template_rules,
+	.rule_count = N_ELEMENTS(template_rules),
+};
+
+static const struct sandbox lone_sandbox = {
+	.role = "smtpd",
+	.rules = lone_rules,
+	.rule_count = N_ELEMENTS(lone_rules),
+};
+
+/* ---- configuration ---- */
+
+static struct {
+	struct session_config session;
+	uint64_t timeout_s;
+	char me[LIMIT_DOMAIN + 1];
+	char greeting[REPLY_TEXT_MAX];
+} conf;
+
+static void
+conf_load(int dirfd)
+{
+	struct buf me = BUF_ON(conf.me);
+	struct buf greeting = BUF_ON(conf.greeting);
+
+	if (control_line(dirfd, "me", &me) < 0 ||
+	    control_line(dirfd, "smtpgreeting", &greeting) < 0 ||
+	    control_number(dirfd, "databytes", &conf.session.databytes) < 0 ||
+	    control_number(dirfd, "timeoutsmtpd", &conf.timeout_s) < 0)
+		die(EXITCODE_PERMANENT, "bad configuration", 0);
+	if (str_eq(buf_str(&me), buf_str(&greeting)))
+		buf_puts(&greeting, " ESMTP Postern");
+	if (!address_is_domain(buf_str(&me)))
+		die(EXITCODE_PERMANENT, "control/me is no host name", 0);
+	conf.session.me = buf_str(&me);
+	conf.session.greeting = buf_str(&greeting);
+}
+
+static int
+timeout_ms(void)
+{
+	return (int)conf.timeout_s * 1000;
+}
+
+/* ---- one session of the template ---- */
+
+enum { FD_NET, FD_STREAM, FD_ASK, FD_LIFE, FD_COUNT };
+
+static void
+template_prepare(void)
+{
+	conf_load(ROLE_FD_CONTROL);
+}
+
+static void
+template_serve(const struct template_session *s)
+{
+	const struct serve_client client = {
+		.in = s->fds[FD_NET],
+		.out = s->fds[FD_NET],
+		.stream_fd = s->fds[FD_STREAM],
+		.ask_fd = s->fds[FD_ASK],
+		.sid = s->sid,
+		.peer_ip = s->peer_ip,
+		.relay = s->relay,
+	};
+
+	serve(&client, &conf.session, timeout_ms());
+}
+
+static const struct template_service service = {
+	.role = "smtpd",
+	.user = "posternd",
+	.help = help,
+	.peer = "listen-smtp",
+	.fd_count = FD_COUNT,
+	.max_sessions = 5000,
+	.sandbox = &template_sandbox,
+	.prepare = template_prepare,
+	.serve = template_serve,
+};
+
+/* ---- a session of its own ---- */
+
+struct arguments {
+	struct str peer_ip;   /* TCPREMOTEIP; empty: not set */
+	const char *relay;    /* RELAYCLIENT */
+	struct str databytes; /* DATABYTES */
+};
+
+static void
+args_parse(int argc, char **argv, struct arguments *a)
+{
+	struct str arg = argc == 2 ? str_of(argv[1]) : STR("");
+	struct str answer = STR("");
+
+	if (str_eq(arg, STR("--help")))
+		answer = str_of(help);
+	else if (str_eq(arg, STR("--version")))
+		answer = STR("postern " POSTERN_VERSION "\n");
+	else if (argc > 1)
+		die(EXITCODE_PERMANENT, "unknown argument; see --help", 0);
+	if (answer.n > 0)
+		_exit(io_write_all(STDOUT_FILENO, answer) == 0
+			  ? EXITCODE_DONE
+			  : EXITCODE_TEMPORARY);
+	a->peer_ip = str_of(getenv("TCPREMOTEIP"));
+	a->relay = getenv("RELAYCLIENT");
+	a->databytes = str_of(getenv("DATABYTES"));
+	if (a->relay != NULL && a->relay[0] != '\0')
+		die(EXITCODE_PERMANENT,
+		    "RELAYCLIENT must be empty: suffixes are not supported", 0);
+}
+
+/* Under inetd fd 2 is the network, and no place for a log. */
+static void
+log_elsewhere(void)
+{
+	struct stat net, err;
+
+	if (fstat(STDIN_FILENO, &net) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+	    S_ISSOCK(net.st_mode) && net.st_ino == err.st_ino &&
+	    net.st_dev == err.st_dev && log_to_syslog() < 0)
+		die(EXITCODE_TEMPORARY, "no syslog", errno);
+}
+
+/* A socket of the suite below run/; -1 with errno. */
+static int
+connect_to(const char *name, int type)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct buf path = BUF_ON(sa.sun_path);
+
+	(void)layout_file(LAYOUT_RUN, name, &path);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 &&
+	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		LOG(ERROR, "connect", F_TEXT("to", name), F_ERRNO(errno));
+		io_close(&fd);
+	}
+	return fd;
+}
+
+/* The peer's address as text, canonical; nothing when it is not known. */
+static void
+put_peer_ip(struct buf *out, struct str from_environment)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+	struct ip ip;
+	uint16_t port;
+
+	if (ip_parse(from_environment, &ip) ||
+	    (getpeername(STDIN_FILENO, (struct sockaddr *)&sa, &n) == 0 &&
+		ip_from_sockaddr(&sa, &ip, &port)))
+		ip_put(out, &ip);
+}
+
+static void
+put_sid(struct buf *out)
+{
+	buf_put_hex64(out, (uint64_t)clock_now_us());
+	buf_putc(out, '-');
+	buf_put_u64(out, (uint64_t)getpid());
+}
+
+static void
+control_open(const struct arguments *a)
+{
+	int dirfd = open(
+	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		die(EXITCODE_TEMPORARY, "control directory", errno);
+	conf_load(dirfd);
+	close(dirfd);
+	if (a->databytes.n > 0 &&
+	    !str_u64(a->databytes, UINT64_MAX, &conf.session.databytes))
+		die(EXITCODE_PERMANENT, "DATABYTES is no number", 0);
+}
+
+static int
+lone_session(const struct arguments *a)
+{
+	char sid_storage[LIMIT_SID], ip_storage[LIMIT_PEER];
+	struct buf sid = BUF_ON(sid_storage), ip = BUF_ON(ip_storage);
+
+	control_open(a);
+	put_sid(&sid);
+	put_peer_ip(&ip, a->peer_ip);
+	const struct serve_client client = {
+		.in = STDIN_FILENO,
+		.out = STDOUT_FILENO,
+		.stream_fd = connect_to("queue", SOCK_STREAM),
+		.ask_fd = connect_to("users", SOCK_SEQPACKET),
+		.sid = buf_str(&sid),
+		.peer_ip = buf_str(&ip),
+		.relay = a->relay != NULL,
+		.say_facts = true,
+	};
+
+	sandbox_enter(&lone_sandbox);
+	serve(&client, &conf.session, timeout_ms());
+	return client.stream_fd < 0 ? EXITCODE_TEMPORARY : EXITCODE_DONE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments arguments;
+
+	if (template_wanted(argc, argv))
+		return template_run(&service, argc, argv);
+	log_init("smtpd");
+	layout_init();
+	args_parse(argc, argv, &arguments);
+	log_elsewhere();
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		die(EXITCODE_TEMPORARY, "signal", errno);
+	privs_require("posternd");
+	return lone_session(&arguments);
+}
