@@ -1,161 +1,190 @@
 /* SPDX-License-Identifier: ISC
- * reports: see reports.h.
+ * reports: contract in reports.h.
  */
 #include "send/reports.h"
 
 #include <string.h>
+#include "common/die.h"
+#include "common/packet.h"
 
-struct record {
-	uint64_t id;
-	uint32_t idx;
-	uint16_t n; /* bytes of text behind this */
-	uint8_t verdict;
-	bool taken;
+enum {
+	REPORT_ROOM = 4 + 1 + 4 + LIMIT_REPORT, /* one recipient in an R */
 };
 
-enum { RECORD_MAX = sizeof(struct record) + LIMIT_REPORT };
-
-static struct record
-record_at(const struct reports *r, size_t at)
+void
+reports_init(struct reports *r)
 {
-	struct record record;
-
-	memcpy(&record, r->bytes + at, sizeof(record));
-	return record;
+	r->count = 0;
+	r->free_count = REPORTS_TEXTS;
+	for (size_t i = 0; i < REPORTS_TEXTS; i++)
+		r->free_slots[i] = (uint8_t)i;
 }
 
-bool
-reports_room(struct reports *r, size_t count)
+size_t
+reports_room(const struct reports *r)
 {
-	if (count > REPORTS_BYTES / RECORD_MAX)
-		return false;
-	if (REPORTS_BYTES - r->end >= count * RECORD_MAX)
-		return true;
-	memmove(r->bytes, r->bytes + r->start, r->end - r->start);
-	r->end -= r->start;
-	r->sent -= r->start;
-	r->start = 0;
-	return REPORTS_BYTES - r->end >= count * RECORD_MAX;
+	return REPORTS_MAX - r->count;
+}
+
+static struct report *
+add(struct reports *r, uint64_t id, uint32_t idx, enum verdict verdict)
+{
+	if (r->count == REPORTS_MAX)
+		bug("no room for a report");
+	struct report *report = &r->list[r->count++];
+	*report = (struct report){ .id = id,
+		.idx = idx,
+		.verdict = verdict,
+		.task = REPORTS_NO_TASK };
+	return report;
 }
 
 void
 reports_add(struct reports *r, uint64_t id, uint32_t idx, enum verdict verdict,
-    struct str text)
+    const char *fixed)
 {
-	text = str_head(text, LIMIT_REPORT);
-	struct record record = { .id = id,
-		.idx = idx,
-		.n = (uint16_t)text.n,
-		.verdict = (uint8_t)verdict };
-
-	if (REPORTS_BYTES - r->end < sizeof(record) + text.n)
-		return;
-	memcpy(r->bytes + r->end, &record, sizeof(record));
-	r->end += sizeof(record);
-	if (text.n > 0)
-		memcpy(r->bytes + r->end, text.p, text.n);
-	r->end += text.n;
-	r->waiting++;
-}
-
-/* Moves the start over what is taken. */
-static void
-shrink(struct reports *r)
-{
-	while (r->start < r->end) {
-		struct record record = record_at(r, r->start);
-
-		if (!record.taken)
-			break;
-		r->start += sizeof(record) + record.n;
-	}
-	if (r->sent < r->start)
-		r->sent = r->start;
-	if (r->start == r->end)
-		r->start = r->end = r->sent = 0;
+	add(r, id, idx, verdict)->fixed = fixed;
 }
 
 void
-reports_taken(struct reports *r, uint64_t id, uint32_t idx)
+reports_add_text(struct reports *r, uint64_t id, uint32_t idx,
+    enum verdict verdict, struct str text)
 {
-	for (size_t at = r->start; at < r->end;) {
-		struct record record = record_at(r, at);
-
-		if (record.id == id && record.idx == idx && !record.taken) {
-			record.taken = true;
-			memcpy(r->bytes + at, &record, sizeof(record));
-			r->waiting--;
-			shrink(r);
-			return;
-		}
-		at += sizeof(record) + record.n;
+	struct report *report = add(r, id, idx, verdict);
+	if (r->free_count == 0) {
+		report->fixed =
+		    verdict == VERDICT_OK ? "2.0.0 delivered"
+		    : verdict == VERDICT_DEFER
+			? "4.3.0 delivery is deferred (its text is lost)"
+			: "5.3.0 delivery has failed (its text is lost)";
+		return;
 	}
+	text = str_head(text, LIMIT_REPORT);
+	report->slot = r->free_slots[--r->free_count];
+	memcpy(r->texts[report->slot], text.p, text.n);
+	r->lengths[report->slot] = (uint16_t)text.n;
 }
 
-/* How many records from `at` on, of one id, fit one packet.  *upto: behind the
- * last. */
-static uint32_t
-count_run(const struct reports *r, size_t at, uint64_t id, size_t *upto)
+void
+reports_add_forward(struct reports *r, uint64_t id, uint32_t idx, int task)
 {
-	enum { HEAD = 1 + 8 + 4, PER_RECORD = 4 + 1 + 4 };
-	size_t bytes = HEAD;
-	uint32_t count = 0;
+	struct report *report = add(r, id, idx, VERDICT_OK);
+	report->task = task;
+	report->fixed = "";
+}
 
-	for (*upto = at; *upto < r->end;) {
-		struct record record = record_at(r, *upto);
-		size_t more = record.taken ? 0 : PER_RECORD + record.n;
-
-		if (!record.taken && record.id != id)
-			break;
-		if (bytes + more > PACKET_MAX)
-			break;
-		bytes += more;
-		count += !record.taken;
-		*upto += sizeof(record) + record.n;
-	}
-	return count;
+static struct report *
+find(struct reports *r, uint64_t id, uint32_t idx)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->list[i].id == id && r->list[i].idx == idx)
+			return &r->list[i];
+	return NULL;
 }
 
 bool
-reports_next(const struct reports *r, struct buf *packet, size_t *upto)
+reports_has(const struct reports *r, uint64_t id, uint32_t idx)
 {
-	size_t at = r->sent;
-	struct record first = { .taken = true };
+	for (size_t i = 0; i < r->count; i++)
+		if (r->list[i].id == id && r->list[i].idx == idx)
+			return true;
+	return false;
+}
 
-	while (at < r->end) {
-		first = record_at(r, at);
-		if (!first.taken)
-			break;
-		at += sizeof(first) + first.n;
+int
+reports_acknowledge(struct reports *r, uint64_t id, uint32_t idx)
+{
+	struct report *report = find(r, id, idx);
+	if (report == NULL)
+		return REPORTS_NO_TASK;
+	int task = report->task;
+	if (report->fixed == NULL)
+		r->free_slots[r->free_count++] = (uint8_t)report->slot;
+	*report = r->list[--r->count];
+	return task;
+}
+
+void
+reports_resend(struct reports *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		r->list[i].sent = false;
+}
+
+/* ---- packets ---- */
+
+static struct str
+text_of(const struct reports *r, const struct report *report)
+{
+	if (report->fixed != NULL)
+		return str_of(report->fixed);
+	return (struct str){ .p = r->texts[report->slot],
+		.n = r->lengths[report->slot] };
+}
+
+static bool
+belongs(const struct report *report, uint64_t id)
+{
+	return !report->sent && report->id == id &&
+	       report->task == REPORTS_NO_TASK;
+}
+
+/* The unsent reports of one message, as many as fit in one packet and stand in
+ * one run of the list. */
+static size_t
+run_length(const struct reports *r, size_t first)
+{
+	size_t n = first, room = PACKET_MAX - 64;
+	while (n < r->count && belongs(&r->list[n], r->list[first].id) &&
+	       room >= REPORT_ROOM) {
+		room -= REPORT_ROOM;
+		n++;
 	}
-	if (at >= r->end)
+	return n - first;
+}
+
+static bool
+first_unsent(const struct reports *r, size_t *first)
+{
+	for (*first = 0; *first < r->count; (*first)++)
+		if (!r->list[*first].sent)
+			return true;
+	return false;
+}
+
+bool
+reports_next(struct reports *r, struct buf *b, const struct report **forward)
+{
+	size_t first;
+	*forward = NULL;
+	if (!first_unsent(r, &first))
 		return false;
-	packet_begin(packet, 'R');
-	packet_u64(packet, first.id);
-	packet_u32(packet, count_run(r, at, first.id, upto));
-	while (at < *upto) {
-		struct record record = record_at(r, at);
-
-		at += sizeof(record);
-		if (!record.taken) {
-			packet_u32(packet, record.idx);
-			packet_u8(packet, record.verdict);
-			packet_str(
-			    packet, (struct str){ r->bytes + at, record.n });
-		}
-		at += record.n;
+	if (r->list[first].task != REPORTS_NO_TASK) {
+		*forward = &r->list[first];
+		return true;
 	}
+	size_t n = run_length(r, first);
+	packet_begin(b, 'R');
+	packet_u64(b, r->list[first].id);
+	packet_u32(b, (uint32_t)n);
+	for (size_t i = first; i < first + n; i++) {
+		packet_u32(b, r->list[i].idx);
+		packet_u8(b, (uint8_t)r->list[i].verdict);
+		packet_str(b, text_of(r, &r->list[i]));
+	}
+	if (b->full)
+		bug("a report does not fit");
 	return true;
 }
 
 void
-reports_told(struct reports *r, size_t upto)
+reports_sent(struct reports *r)
 {
-	r->sent = upto;
-}
-
-void
-reports_untell(struct reports *r)
-{
-	r->sent = r->start;
+	size_t first;
+	if (!first_unsent(r, &first))
+		return;
+	size_t n =
+	    r->list[first].task != REPORTS_NO_TASK ? 1 : run_length(r, first);
+	for (size_t i = first; i < first + n; i++)
+		r->list[i].sent = true;
 }

@@ -1,35 +1,60 @@
 /* SPDX-License-Identifier: ISC
- * reports: verdicts that qmgr has not yet taken, oldest first, in a fixed
- * store.  An agent keeps each until it is acknowledged, and tells it again on a
- * new job socket.  Pure but for the memory that it lives in.
+ * reports: what local has to tell qmgr about recipients, kept until qmgr says
+ * that it has it.  Bounded; no I/O.
  */
-#ifndef REPORTS_H
-#define REPORTS_H
+#ifndef SEND_REPORTS_H
+#define SEND_REPORTS_H
 
+#include "common/buf.h"
 #include "common/limits.h"
-#include "common/packet.h"
 #include "common/verdict.h"
 
-enum { REPORTS_BYTES = 512 * 1024 };
-
-struct reports {
-	size_t start, end, sent; /* offsets into bytes; sent: told up to here */
-	size_t waiting;		 /* records that are not taken */
-	char bytes[REPORTS_BYTES];
+enum {
+	REPORTS_MAX = 1024,
+	REPORTS_TEXTS = 128, /* long texts at a time */
+	REPORTS_NO_TASK = -1
 };
 
-/* Room for count more verdicts?  Compacts the store first. */
-bool reports_room(struct reports *, size_t count);
-/* Adds one; the text is cut to LIMIT_REPORT.  The room must have been there. */
-void reports_add(
+struct report {
+	uint64_t id;
+	uint32_t idx;
+	enum verdict verdict;
+	bool sent;
+	int task;	   /* a forward: who knows the addresses; or NO_TASK */
+	const char *fixed; /* a text that lives for ever, or NULL: */
+	size_t slot;
+};
+
+struct reports {
+	size_t count, free_count;
+	struct report list[REPORTS_MAX]; /* in the order of adding, nearly */
+	uint8_t free_slots[REPORTS_TEXTS];
+	uint16_t lengths[REPORTS_TEXTS];
+	char texts[REPORTS_TEXTS][LIMIT_REPORT];
+};
+
+void reports_init(struct reports *);
+size_t reports_room(const struct reports *);
+/* There must be room.  fixed is borrowed for ever. */
+void reports_add(struct reports *, uint64_t id, uint32_t idx, enum verdict,
+    const char *fixed);
+/* As above with a text that is copied (cut to LIMIT_REPORT; when too many are
+ * held, replaced by a fixed one). */
+void reports_add_text(
     struct reports *, uint64_t id, uint32_t idx, enum verdict, struct str text);
-/* qmgr has taken this one; one that is not there is ignored. */
-void reports_taken(struct reports *, uint64_t id, uint32_t idx);
-/* Makes the next packet `R` of what was not told yet, all of one id.  False:
- * all is told.  Call reports_told when the packet was sent. */
-bool reports_next(const struct reports *, struct buf *packet, size_t *upto);
-void reports_told(struct reports *, size_t upto);
-/* A new job socket: nothing was told on it. */
-void reports_untell(struct reports *);
+/* The recipient is forwarded to what `task` knows. */
+void reports_add_forward(struct reports *, uint64_t id, uint32_t idx, int task);
+bool reports_has(const struct reports *, uint64_t id, uint32_t idx);
+/* qmgr has it: forgets it.  The task of a forward, else REPORTS_NO_TASK. */
+int reports_acknowledge(struct reports *, uint64_t id, uint32_t idx);
+/* All are to be sent (again). */
+void reports_resend(struct reports *);
+
+/* Builds the next packet that is to be sent: an `R` for one message in b and
+ * true; or true and *forward set to the report for which the caller builds a
+ * `W`.  False: nothing to send.  Tell reports_sent when it is out. */
+bool reports_next(
+    struct reports *, struct buf *b, const struct report **forward);
+void reports_sent(struct reports *);
 
 #endif
