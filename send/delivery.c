@@ -16,7 +16,7 @@
 #include "send/client.h"
 #include "send/dot.h"
 #include "send/reply.h"
-#include "send/reports.h"
+#include "send/unacked.h"
 
 enum {
 	IN_BYTES = 16 * 1024,
@@ -43,7 +43,7 @@ static struct {
 	int64_t linger_until;
 	struct client client;
 	struct reply reply;
-	struct reports reports;
+	struct unacked reports;
 	struct job job;
 	char in[IN_BYTES];
 	size_t in_at, in_n;
@@ -90,10 +90,10 @@ tell_reports(void)
 	size_t upto;
 
 	d.job_full = false;
-	while (d.job_fd >= 0 && reports_next(&d.reports, &packet, &upto)) {
+	while (d.job_fd >= 0 && unacked_next(&d.reports, &packet, &upto)) {
 		if (!tell(&packet))
 			return;
-		reports_told(&d.reports, upto);
+		unacked_told(&d.reports, upto);
 	}
 }
 
@@ -115,7 +115,7 @@ resume(int fd)
 			packet_u32(&packet, d.job.idx[i]);
 		(void)tell(&packet); /* when it fails the socket is dropped */
 	}
-	reports_untell(&d.reports);
+	unacked_untell(&d.reports);
 	tell_reports();
 	packet_begin(&packet, 'E');
 	if (d.job_fd >= 0 && !tell(&packet))
@@ -419,7 +419,7 @@ parse_job(struct packet *p)
 static void
 report(uint32_t idx, enum verdict verdict, struct str text)
 {
-	reports_add(&d.reports, d.job.id, idx, verdict, text);
+	unacked_add(&d.reports, d.job.id, idx, verdict, text);
 }
 
 static bool
@@ -502,7 +502,7 @@ take_job(struct packet *p, int *fds, size_t nfds)
 		drop_job_socket();
 		return;
 	}
-	if (d.net < 0 || !reports_room(&d.reports, CLIENT_RECIPIENTS)) {
+	if (d.net < 0 || !unacked_room(&d.reports, CLIENT_RECIPIENTS)) {
 		packet_close_fds(fds, nfds);
 		end_connection(true);
 		return;
@@ -525,7 +525,7 @@ take_acknowledgement(struct packet *p)
 		uint32_t idx = packet_get_u32(p);
 
 		if (!p->bad)
-			reports_taken(&d.reports, id, idx);
+			unacked_taken(&d.reports, id, idx);
 	}
 	if (!packet_end(p))
 		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));

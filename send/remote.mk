@@ -1,7 +1,7 @@
 # postern-dial and postern-remote: mail to other hosts.
 PROGS += postern-remote
 postern-remote_OBJS := send/remote.o send/delivery.o send/client.o \
-	send/reply.o send/dot.o send/reports.o
+	send/reply.o send/dot.o send/unacked.o
 
 TESTS += test_route
 test_route_OBJS := tests/unit/test_route.o send/route.o
