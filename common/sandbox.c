@@ -5,6 +5,8 @@
 #include "common/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,10 @@ static const struct sandbox_rule base[] = {
 	ALLOW(clock_gettime, "where the vDSO has no clock"),
 	ALLOW(getpid, "abort"),
 	ALLOW(gettid, "abort"),
+	ALLOW_IF(fcntl, 2, F_GETFL, "a new link becomes non-blocking"),
+	ALLOW_IF(fcntl, 2, F_SETFL, "a new link becomes non-blocking"),
+	ALLOW_IF(fcntl, 2, F_GETFL, "a new link is made non-blocking"),
+	ALLOW_IF(fcntl, 2, F_SETFL, "a new link is made non-blocking"),
 	ALLOW(uname, "the host's name, when control/me is missing"),
 #if defined(__SANITIZE_ADDRESS__) || defined(POSTERN_SANITIZED)
 	/* what the sanitizers' run time needs, in such builds only */
