@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +35,6 @@ static const struct sandbox_rule base[] = {
 	ALLOW(gettid, "abort"),
 	ALLOW_IF(fcntl, 2, F_GETFL, "a new link becomes non-blocking"),
 	ALLOW_IF(fcntl, 2, F_SETFL, "a new link becomes non-blocking"),
-	ALLOW_IF(fcntl, 2, F_GETFL, "a new link is made non-blocking"),
-	ALLOW_IF(fcntl, 2, F_SETFL, "a new link is made non-blocking"),
 	ALLOW(uname, "the host's name, when control/me is missing"),
 #if defined(__SANITIZE_ADDRESS__) || defined(POSTERN_SANITIZED)
 	/* what the sanitizers' run time needs, in such builds only */
