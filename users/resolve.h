@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC
+ * resolve: who an address is.  The one function behind R (RCPT), W (delivery),
+ * L (login) and Q (why), so that they cannot disagree.  Pure.
+ *
+ * For a domain of control/locals or virtualdomains, in this order:
+ *   1. the virtual user of exactly this address
+ *   2. the alias of exactly this address; in locals the bare alias `local:` too
+ *   3. locals: the system user; with control/extensions = 1 also `user-ext`,
+ *      of the longest user name.  virtualdomains with `domain:user`: that
+ *      user, with the local part as extension (qmail)
+ *   4. the catch-all alias @domain
+ *   5. postmaster and abuse: control/postmaster
+ *   6. nobody
+ */
+#ifndef USERS_RESOLVE_H
+#define USERS_RESOLVE_H
+
+#include "users/tables.h"
+
+enum resolve_kind {
+	RESOLVE_VIRTUAL, /* mailbox */
+	RESOLVE_SYSTEM,	 /* user, extension */
+	RESOLVE_ALIAS,	 /* targets */
+	RESOLVE_MX,	 /* of a domain in rcpthosts only: its MX */
+	RESOLVE_FOREIGN, /* not our domain */
+	RESOLVE_UNKNOWN, /* our domain, nobody there */
+	RESOLVE_LOOP,	 /* an alias that leads to itself, or over 20 deep */
+	RESOLVE_NOBODY,	 /* postmaster, who must exist, has no mailbox */
+	RESOLVE_SYNTAX	 /* no address */
+};
+
+enum { RESOLVE_DEPTH = 20, RESOLVE_TEXT = 12 * 1024 };
+
+struct resolved {
+	enum resolve_kind kind;
+	bool listed; /* MX: relayrcpts has the address, or its domain */
+	struct str mailbox, user, extension, targets;
+	char room[2 * LIMIT_ADDRESS + 4]; /* of extension, of one target */
+};
+
+/* address is canonical; without a domain it is one of control/me.  accounts
+ * may be NULL: no system users.  When why is given, one line for each rule is
+ * put there, "rule: what it said", and for an alias what its targets are. */
+void resolve(const struct tables *, const struct table *accounts,
+    struct str address, struct resolved *out, struct buf *why);
+
+/* May mail for it be accepted from anybody?  Foreign counts as not. */
+bool resolve_accepts(const struct resolved *);
+/* The enhanced status code and text of a refusal, a deferral or what is so. */
+const char *resolve_text(enum resolve_kind);
+
+/* Set only when found; views into the tables, the accounts and room. */
+struct login {
+	bool found;
+	bool system; /* mailbox is the user's own Maildir */
+	struct str hash;
+	struct str name; /* the user's key, or the system user's name */
+	struct str mailbox;
+	char room[LIMIT_ADDRESS + 2];
+};
+
+/* Whose login `user` is: local@domain, or a bare local part or system user's
+ * name when only one user has it.  found is false when there is none. */
+void resolve_login(const struct tables *, const struct table *accounts,
+    struct str user, struct login *out);
+
+#endif

@@ -1,0 +1,10 @@
+USERS_CORE := users/line.o users/tables.o users/resolve.o
+
+PROGS += postern-userd
+postern-userd_OBJS := users/userd.o users/client.o users/login.o users/ask.o \
+	users/hasher.o users/hashd.o $(USERS_CORE)
+postern-userd_LIBS := -lsodium
+
+TESTS += test_users_line test_users_resolve
+test_users_line_OBJS := tests/unit/test_users_line.o users/line.o
+test_users_resolve_OBJS := tests/unit/test_users_resolve.o $(USERS_CORE)
