@@ -16,11 +16,7 @@
 #include "common/io.h"
 #include "pop3d/name.h"
 
-enum {
-	ARENA_STEP = 256 * 1024,
-	PATH_PART_MAX = NAME_MAX,
-	DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-};
+enum { ARENA_STEP = 256 * 1024 };
 
 /* Every message may be renamed by another reader once or twice. */
 #define NAMES_RESERVED ((size_t)MAILDROP_MESSAGES_MAX * 512)
@@ -254,46 +250,55 @@ drop_doubles(struct maildrop *m)
 
 /* ---- opening ---- */
 
+/* Opens the directory `name`, which is no symbolic link, or makes it first. */
 static int
-make_and_open(int base_fd, const char *name, bool create, int follow)
+make_and_open(int base_fd, const char *name, bool create, int flags)
 {
-	int fd = openat(base_fd, name, DIR_FLAGS | follow);
+	flags |= O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(base_fd, name, flags);
 
 	if (fd >= 0 || errno != ENOENT || !create)
 		return fd;
 	if (mkdirat(base_fd, name, 0700) != 0 && errno != EEXIST)
 		return -1;
-	return openat(base_fd, name, DIR_FLAGS | follow);
+	return openat(base_fd, name, flags);
+}
+
+/* One step down a path; the owner may search a directory above his Maildir
+ * without being allowed to list it. */
+static int
+step_down(int fd, struct str part, bool last, bool create)
+{
+	char text[NAME_MAX + 1];
+	struct buf name = BUF_ON(text);
+
+	buf_put(&name, part);
+	const char *cname = buf_cstr(&name);
+	if (cname == NULL || part.n == 0 || str_eq(part, STR("..")) ||
+	    str_eq(part, STR("."))) {
+		errno = EINVAL;
+		return -1;
+	}
+	return make_and_open(fd, cname, create, last ? O_RDONLY : O_PATH);
 }
 
 int
 maildrop_find(int base_fd, struct str path, bool create)
 {
-	int fd = openat(base_fd, ".", DIR_FLAGS);
+	int fd = base_fd;
 	struct str part, rest = path;
 
-	if (path.n == 0 || path.p[0] == '/') {
-		io_close(&fd);
-		errno = EINVAL;
-	}
-	while (fd >= 0 && rest.n > 0) {
-		char text[PATH_PART_MAX + 1];
-		struct buf name = BUF_ON(text);
+	while (rest.n > 0 && rest.p[rest.n - 1] == '/')
+		rest.n--;
+	do {
 		(void)str_cut(rest, '/', &part, &rest);
-		if (part.n == 0 || str_eq(part, STR(".")))
-			continue;
-		buf_put(&name, part);
-		const char *cname = buf_cstr(&name);
-		int next = -1;
-		if (cname == NULL || str_eq(part, STR("..")))
-			errno = EINVAL;
-		else
-			next = make_and_open(fd, cname, create, O_NOFOLLOW);
+		int next = step_down(fd, part, rest.n == 0, create);
 		int saved = errno;
-		io_close(&fd);
+		if (fd != base_fd)
+			close(fd);
 		errno = saved;
 		fd = next;
-	}
+	} while (fd >= 0 && rest.n > 0);
 	return fd;
 }
 
@@ -336,7 +341,7 @@ maildrop_open(struct maildrop *m, int dirfd, bool create, const char **what)
 	for (int f = MAILDROP_NEW; f <= MAILDROP_CUR; f++) {
 		*what = folders[f];
 		m->folder_fd[f] =
-		    make_and_open(dirfd, folders[f], create, O_NOFOLLOW);
+		    make_and_open(dirfd, folders[f], create, O_RDONLY);
 		if (m->folder_fd[f] < 0)
 			return MAILDROP_FAILED;
 	}
