@@ -102,10 +102,21 @@ control_find(const char *name)
 	return NULL;
 }
 
+static void (*on_mistake)(const char *file, unsigned line, const char *what);
+
+void
+control_on_mistake(
+    void (*each)(const char *file, unsigned line, const char *what))
+{
+	on_mistake = each;
+}
+
 static int
 complain(const char *file, unsigned line, const char *what, int error)
 {
-	if (error != 0)
+	if (on_mistake != NULL)
+		on_mistake(file, line, error != 0 ? strerror(error) : what);
+	else if (error != 0)
 		LOG(ERROR, "config-error", F_TEXT("file", file),
 		    F_TEXT("what", what), F_ERRNO(error));
 	else

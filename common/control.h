@@ -32,6 +32,11 @@ const struct control_setting *control_find(const char *name);
 /* Every reader logs event=config-error with file, line and what to do, and
  * returns -1, when a file cannot be read or holds nonsense; 0 on success. */
 
+/* Mistakes go to `each` instead of the log (`postern check`); NULL: to the log.
+ * line is 0 when it is about the file as a whole. */
+void control_on_mistake(
+    void (*each)(const char *file, unsigned line, const char *what));
+
 /* The value of a CONTROL_NUMBER, or its default. */
 int control_number(int dirfd, const char *name, uint64_t *v);
 /* The value of a CONTROL_LINE, or its default (empty when it has none; `me`
