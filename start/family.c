@@ -16,11 +16,11 @@
 #include "common/packet.h"
 
 enum {
-	SETTLED_MS = 10 * 1000, /* who lived so long did not die early */
-	BACKOFF_MS = 100,	/* second early death; doubles */
-	BACKOFF_MAX_MS = 1000,
-	STAGE_MS = 2500, /* what a stop gives each stage */
-	RETRY_MS = 50,	 /* a link that did not fit in a channel */
+	SETTLED_MS = 2000,    /* who lived so long did not die early */
+	BACKOFF_MS = 100,     /* second early death; doubles */
+	BACKOFF_MAX_MS = 800, /* back within a second */
+	STAGE_MS = 2500,      /* what a stop gives each stage */
+	RETRY_MS = 50,	      /* a link that did not fit in a channel */
 	CHANNEL_PACKET = 64
 };
 

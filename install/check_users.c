@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: ISC
+ * check_users: the tables of userd, and its answers.  Contract in check.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "common/control.h"
+#include "common/domains.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/limits.h"
+#include "common/packet.h"
+#include "install/check.h"
+#include "users/line.h"
+
+enum { TABLE_MAX = 1 << 30, ANSWER_MS = 3000, DOMAINS_ASKED = 1000 };
+
+static struct check *current;
+static int users_dir = -1;
+static const char *table; /* the file that is being read */
+static char me_text[CONTROL_LINE_MAX];
+static struct buf me;
+
+/* ---- lines ---- */
+
+static const char *
+user_line(struct str line)
+{
+	struct line_user u;
+
+	return line_user(line, &u);
+}
+
+static const char *
+alias_line(struct str line)
+{
+	struct line_alias a;
+	char text[LIMIT_ADDRESS + 2];
+	struct buf target = BUF_ON(text);
+	const char *wrong = line_alias(line, &a);
+
+	while (
+	    wrong == NULL && line_alias_next(&a, buf_str(&me), &target, &wrong))
+		buf_reset(&target);
+	return wrong;
+}
+
+static const char *
+relay_line(struct str line)
+{
+	struct str address;
+
+	return line_relay(line, &address);
+}
+
+static void
+lines_check(struct check *c, const char *(*check)(struct str), struct str rest)
+{
+	struct str line;
+
+	for (unsigned number = 1; str_line(&rest, &line); number++) {
+		line = str_trim(line);
+		if (line.n == 0 || line.p[0] == '#')
+			continue;
+		const char *wrong = line.n > LINE_MAX_BYTES
+					? "the line is too long"
+					: check(line);
+		if (wrong != NULL)
+			check_mistake(c, table, number, wrong);
+	}
+}
+
+static void
+table_check(struct check *c, const char *name, const char *file,
+    const char *(*check)(struct str))
+{
+	struct stat st;
+
+	table = name;
+	if (fstatat(users_dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			check_mistake(c, name, 0, strerror(errno));
+		return;
+	}
+	if ((st.st_mode & 0007) != 0)
+		check_mistake(c, name, 0,
+		    "others must have no access: it holds password hashes");
+	if (!S_ISREG(st.st_mode) || st.st_size > TABLE_MAX) {
+		check_mistake(c, name, 0, "is not a plain file of sane size");
+		return;
+	}
+	size_t size = (size_t)st.st_size + 1;
+	char *text = malloc(size);
+	int64_t n =
+	    text == NULL ? -1 : io_read_file(users_dir, file, text, size);
+	if (n < 0)
+		check_mistake(c, name, 0, strerror(errno));
+	else
+		lines_check(
+		    c, check, (struct str){ .p = text, .n = (size_t)n });
+	free(text);
+}
+
+void
+check_users(struct check *c, int control_dir)
+{
+	const char *path = layout_path(LAYOUT_USERS);
+
+	me = BUF_ON(me_text);
+	if (control_line(control_dir, "me", &me) < 0)
+		buf_puts(&me, "localhost"); /* check_settings has told */
+	users_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (users_dir < 0) {
+		if (errno != ENOENT) /* check_places has told */
+			check_mistake(c, path, 0, strerror(errno));
+		return;
+	}
+	table_check(c, "users/users", "users", user_line);
+	table_check(c, "users/aliases", "aliases", alias_line);
+	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
+	io_close(&users_dir);
+}
+
+/* ---- asking the running userd ---- */
+
+static int asked_fd;
+static unsigned domains_asked;
+
+static int
+userd_connect(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct buf path = { .p = sa.sun_path, .cap = sizeof(sa.sun_path) - 1 };
+	int run =
+	    open(layout_path(LAYOUT_RUN), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	buf_puts(&path, "/proc/self/fd/");
+	buf_put_u64(&path, (uint64_t)(run < 0 ? 0 : run));
+	buf_puts(&path, "/users");
+	if (run < 0 || fd < 0 ||
+	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
+		io_close(&fd);
+	io_close(&run);
+	return fd;
+}
+
+/* 'K', 'D', 'N', 'Z', or 0 when there is no answer. */
+static char
+userd_ask(struct str local, struct str domain)
+{
+	char question_text[LIMIT_ADDRESS + 64];
+	char address_text[LIMIT_ADDRESS + 32];
+	static char storage[PACKET_MAX];
+	struct buf question = BUF_ON(question_text);
+	struct buf address = BUF_ON(address_text);
+	struct str answer;
+
+	buf_put(&address, local);
+	buf_putc(&address, '@');
+	buf_put(&address, domain);
+	packet_begin(&question, 'R');
+	packet_str(&question, buf_str(&address));
+	if (question.full || address.full ||
+	    packet_ask(asked_fd, buf_str(&question), NULL, 0, storage,
+		sizeof(storage), ANSWER_MS, &answer) != 1)
+		return 0;
+	return answer.n > 0 ? answer.p[0] : '\0';
+}
+
+static const char *
+domain_ask(void *arg, struct str line, unsigned number)
+{
+	struct str domain;
+	struct str prepend;
+	const char *file = arg;
+
+	str_cut(line, ':', &domain, &prepend);
+	if (domains_asked++ >= DOMAINS_ASKED || domain.n == 0 ||
+	    domain.p[0] == '.')
+		return NULL;
+	if (userd_ask(STR("postmaster"), domain) != 'K')
+		check_mistake(current, file, number,
+		    "postmaster of this domain is not accepted (RFC 5321 "
+		    "4.5.1)");
+	if (userd_ask(STR("abuse"), domain) != 'K')
+		check_mistake(current, file, number,
+		    "abuse of this domain is not accepted (RFC 2142): "
+		    "postern alias add abuse@... POSTMASTER");
+	return NULL;
+}
+
+static void
+ignore_mistake(const char *file, unsigned line, const char *what)
+{
+	(void)file;
+	(void)line;
+	(void)what; /* check_settings has told */
+}
+
+void
+check_running(struct check *c, int control_dir)
+{
+	static char locals[] = "locals";
+	static char virtualdomains[] = "virtualdomains";
+
+	current = c;
+	asked_fd = userd_connect();
+	if (asked_fd < 0) {
+		check_warning(c, "run/users", 0,
+		    "userd does not run: whether postmaster and abuse are "
+		    "accepted was not asked");
+		return;
+	}
+	control_on_mistake(ignore_mistake);
+	(void)control_list(control_dir, locals, domain_ask, locals);
+	(void)control_list(
+	    control_dir, virtualdomains, domain_ask, virtualdomains);
+	control_on_mistake(NULL);
+	io_close(&asked_fd);
+}

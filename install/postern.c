@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC
+ * postern: the postmaster's command.  `postern SUB ...` runs a subcommand, or
+ * the program postern-SUB beside it.  Runs as its caller.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/die.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "install/cli.h"
+
+#pragma weak cli_queue
+#pragma weak cli_user
+#pragma weak cli_alias
+#pragma weak cli_why
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "status", cli_status,
+	    "what runs, since when, and how deep the queue is" },
+	{ "queue", cli_queue, "list, show, retry and delete waiting mail" },
+	{ "why", cli_why, "whether an address is accepted, and where it goes" },
+	{ "user", cli_user, "add, change and list mail users" },
+	{ "alias", cli_alias, "add, change and list aliases" },
+	{ "show", cli_show, "every setting, its value and its origin" },
+	{ "check", cli_check, "every mistake in the configuration" },
+	{ "sandbox", cli_sandbox, "what each running role may do" },
+	{ "init", cli_init, "make the directories of a new suite" },
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: postern COMMAND [ARGUMENT ...]\n"
+	      "       postern COMMAND --help\n\n",
+	    to);
+	for (size_t i = 0; i < N_ELEMENTS(commands); i++)
+		fprintf(to, "  %-9s%s\n", commands[i].name, commands[i].help);
+	fputs("\nAny other COMMAND runs the program postern-COMMAND.\n"
+	      "POSTERN_ROOT=DIR works on the suite below DIR.\n",
+	    to);
+}
+
+static int
+program_run(char **argv)
+{
+	char name_text[128];
+	char path_text[640];
+	struct buf name = BUF_ON(name_text);
+	struct buf path = BUF_ON(path_text);
+
+	buf_puts(&name, "postern-");
+	buf_puts(&name, argv[0]);
+	const char *program = buf_cstr(&name);
+	if (program != NULL && strchr(program, '/') == NULL)
+		execv(layout_program(program, &path), argv);
+	else
+		errno = ENOENT;
+	if (errno != ENOENT) {
+		fprintf(stderr, "postern: %s: %s\n", path.p, strerror(errno));
+		return EXITCODE_TEMPORARY;
+	}
+	fprintf(stderr, "postern: there is no command %s; see postern --help\n",
+	    argv[0]);
+	return EXITCODE_PERMANENT;
+}
+
+int
+main(int argc, char **argv)
+{
+	log_init("postern");
+	layout_init();
+	if (argc < 2) {
+		usage(stderr);
+		return EXITCODE_PERMANENT;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		usage(stdout);
+		return EXITCODE_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("postern " POSTERN_VERSION);
+		return EXITCODE_DONE;
+	}
+	for (size_t i = 0; i < N_ELEMENTS(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	return program_run(argv + 1);
+}
