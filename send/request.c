@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: ISC
+ * request: see request.h.
+ */
+#include "send/request.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "common/clock.h"
+#include "common/io.h"
+#include "common/log.h"
+
+enum {
+	REQUESTS_MAX = 1024, /* below 1 << SLOT_BITS */
+	SLOT_BITS = 12,
+	QUESTION_BITS = 6,   /* walk's question numbers: under 1 + 2 * 16 */
+	DNS_MS = 90 * 1000,  /* for all answers that one step waits for */
+	LINK_MS = 15 * 1000, /* for a neighbour that is being restarted */
+	REQUEST_MS = 15 * 60 * 1000
+};
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_DNS,	 /* waits for answers */
+	REQUEST_CONNECT, /* a connect is in flight */
+	REQUEST_HAND,	 /* connected; remote has not taken it yet */
+	REQUEST_TELL	 /* the verdict is not told yet */
+};
+
+struct request {
+	enum request_state state;
+	uint32_t slot,
+	    generation; /* tells answers to an earlier user of the slot */
+	uint64_t key;
+	int64_t deadline, last_deadline; /* of this state; of the request */
+	struct watch watch;		 /* the connection */
+	struct walk_target target;
+	struct walk walk;
+};
+
+static struct request *requests[REQUESTS_MAX]; /* made when first needed */
+static size_t slots_made, request_count;
+static struct request_links *links;
+static const struct dialconf *conf;
+static uint64_t random_state;
+static int64_t next_deadline = INT64_MAX; /* no state ends before this */
+static char packet_bytes[PACKET_MAX];
+
+static void step(struct request *);
+
+/* ---- requests ---- */
+
+static void
+set_deadline(struct request *r, int64_t ms)
+{
+	r->deadline = clock_mono_ms() + ms;
+	if (r->deadline > r->last_deadline)
+		r->deadline = r->last_deadline;
+	if (r->deadline < next_deadline)
+		next_deadline = r->deadline;
+}
+
+static void
+request_close(struct request *r)
+{
+	loop_remove(&r->watch);
+	io_close(&r->watch.fd);
+}
+
+static void
+request_free(struct request *r)
+{
+	request_close(r);
+	r->state = REQUEST_FREE;
+	r->generation++;
+	request_count--;
+}
+
+static struct request *
+request_new(void)
+{
+	static size_t next;
+
+	for (size_t i = 0; i < slots_made; i++) {
+		struct request *r = requests[next++ % slots_made];
+
+		if (r->state == REQUEST_FREE)
+			return r;
+	}
+	if (slots_made == REQUESTS_MAX)
+		return NULL;
+	struct request *r = calloc(1, sizeof(*r));
+	if (r != NULL) {
+		r->watch.fd = -1;
+		r->slot = (uint32_t)slots_made;
+		requests[slots_made++] = r;
+	}
+	return r;
+}
+
+/* ---- telling qmgr ---- */
+
+static int
+send_failure(uint64_t key, enum verdict verdict, struct str text)
+{
+	struct buf packet = BUF_ON(packet_bytes);
+
+	packet_begin(&packet, 'F');
+	packet_u64(&packet, key);
+	packet_u8(&packet, (uint8_t)verdict);
+	packet_str(&packet, text);
+	return packet_send(links->qmgr.fd, buf_str(&packet), NULL, 0);
+}
+
+static void
+tell(struct request *r)
+{
+	struct str text = { r->walk.text, r->walk.text_n };
+
+	request_close(r);
+	if (links->qmgr.fd >= 0 &&
+	    send_failure(r->key, r->walk.verdict, text) < 0 &&
+	    errno == EAGAIN) {
+		r->state = REQUEST_TELL;
+		set_deadline(r, LINK_MS);
+		loop_change(&links->qmgr, EPOLLIN | EPOLLOUT);
+		return;
+	}
+	/* a link that is broken is noticed by its own watch, and what stood
+	 * on it is asked again by the next qmgr */
+	LOG(INFO, "no-connection",
+	    F_STR("domain", ((struct str){ r->walk.domain, r->walk.domain_n })),
+	    F_STR("text", text));
+	request_free(r);
+}
+
+/* ---- handing over to remote ---- */
+
+static int
+send_connection(const struct request *r)
+{
+	char ip_bytes[64];
+	struct buf packet = BUF_ON(packet_bytes), ip = BUF_ON(ip_bytes);
+
+	ip_put(&ip, &r->target.ip);
+	packet_begin(&packet, 'C');
+	packet_u64(&packet, r->key);
+	packet_str(&packet, (struct str){ r->walk.domain, r->walk.domain_n });
+	packet_str(&packet, r->target.host);
+	packet_str(&packet, buf_str(&ip));
+	packet_u32(&packet, r->target.port);
+	return packet_send(links->remote.fd, buf_str(&packet), &r->watch.fd, 1);
+}
+
+static void
+hand_over(struct request *r)
+{
+	if (r->state != REQUEST_HAND) {
+		r->state = REQUEST_HAND;
+		set_deadline(r, LINK_MS);
+		loop_remove(&r->watch);
+	}
+	if (links->remote.fd < 0)
+		return; /* until a new link comes, or time is over */
+	if (send_connection(r) == 0)
+		request_free(r);
+	else if (errno == EAGAIN)
+		loop_change(&links->remote, EPOLLIN | EPOLLOUT);
+}
+
+/* ---- connecting ---- */
+
+static bool
+is_this_host(const struct request *r)
+{
+	struct sockaddr_storage local;
+	socklen_t n = sizeof(local);
+	struct ip ip;
+	uint16_t port;
+
+	return getsockname(r->watch.fd, (struct sockaddr *)&local, &n) == 0 &&
+	       ip_from_sockaddr(&local, &ip, &port) &&
+	       ip_eq(&ip, &r->target.ip);
+}
+
+static void
+connected(struct request *r)
+{
+	/* an address that this host got after dial was started */
+	if (!r->walk.routed && is_this_host(r)) {
+		request_close(r);
+		walk_met_self(&r->walk);
+		step(r);
+		return;
+	}
+	hand_over(r);
+}
+
+static void
+connect_failed(struct request *r, int error)
+{
+	request_close(r);
+	walk_failed(&r->walk, &r->target, strerror(error));
+}
+
+static void
+on_connect(struct watch *w, uint32_t events)
+{
+	struct request *r = w->arg;
+	int error = 0;
+	socklen_t n = sizeof(error);
+
+	(void)events;
+	if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+		error = errno;
+	if (error == 0) {
+		connected(r);
+		return;
+	}
+	connect_failed(r, error);
+	step(r);
+}
+
+static int
+open_socket(const struct request *r)
+{
+	const int on = 1;
+	int fd = socket(ip_is_v4(&r->target.ip) ? AF_INET : AF_INET6,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* commands and bodies leave in whole writes: nothing to wait for */
+	if (fd >= 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		LOG(WARN, "setsockopt", F_ERRNO(errno));
+	return fd;
+}
+
+/* True: the request waits for the connection (or is past it).  False: this
+ * address failed at once. */
+static bool
+try_target(struct request *r)
+{
+	struct sockaddr_storage to;
+	socklen_t n = ip_to_sockaddr(&r->target.ip, r->target.port, &to);
+
+	r->watch = (struct watch){
+		.fd = open_socket(r), .ready = on_connect, .arg = r
+	};
+	if (r->watch.fd < 0) {
+		connect_failed(r, errno);
+		return false;
+	}
+	int made = connect(r->watch.fd, (struct sockaddr *)&to, n);
+	if (made < 0 && errno != EINPROGRESS) {
+		connect_failed(r, errno);
+		return false;
+	}
+	if (loop_add(&r->watch, EPOLLOUT) < 0) {
+		connect_failed(r, errno);
+		return false;
+	}
+	r->state = REQUEST_CONNECT;
+	set_deadline(r, dialconf_connect_ms(conf));
+	return true;
+}
+
+/* ---- asking ---- */
+
+static uint32_t
+key_of(const struct request *r, uint32_t number)
+{
+	return r->generation << (SLOT_BITS + QUESTION_BITS) |
+	       r->slot << QUESTION_BITS | number;
+}
+
+static void
+ask(struct request *r)
+{
+	char storage[512];
+	struct buf packet = BUF_ON(storage);
+	struct walk_question q;
+
+	while (links->dnsd.fd >= 0 && walk_question(&r->walk, &q)) {
+		packet_begin(&packet, 'Q');
+		packet_u32(&packet, key_of(r, q.number));
+		packet_u32(&packet, q.type);
+		packet_str(&packet, q.name);
+		if (packet_send(links->dnsd.fd, buf_str(&packet), NULL, 0) == 0)
+			continue;
+		walk_unask(&r->walk, q.number);
+		if (errno == EAGAIN)
+			loop_change(&links->dnsd, EPOLLIN | EPOLLOUT);
+		return;
+	}
+}
+
+/* Takes a request as far as it goes now. */
+static void
+step(struct request *r)
+{
+	for (;;) {
+		switch (walk_next(&r->walk, &r->target)) {
+		case WALK_ASK:
+			if (r->state != REQUEST_DNS) {
+				r->state = REQUEST_DNS;
+				set_deadline(
+				    r, links->dnsd.fd < 0 ? LINK_MS : DNS_MS);
+			}
+			ask(r);
+			return;
+		case WALK_CONNECT:
+			if (try_target(r))
+				return;
+			break;
+		case WALK_OVER:
+			tell(r);
+			return;
+		}
+	}
+}
+
+/* ---- packets ---- */
+
+static bool
+take_tried(struct packet *p, struct walk *walk)
+{
+	uint32_t n = packet_get_u32(p);
+
+	for (uint32_t i = 0; i < n && !p->bad; i++) {
+		struct ip ip;
+
+		if (ip_parse(packet_get_str(p, LIMIT_PEER), &ip) && !p->bad)
+			walk_tried(walk, &ip);
+	}
+	return packet_end(p);
+}
+
+static uint64_t
+next_seed(void)
+{
+	random_state =
+	    random_state * 6364136223846793005U + 1442695040888963407U;
+	return random_state;
+}
+
+void
+request_take(struct packet *p)
+{
+	uint64_t key = packet_get_u64(p);
+	struct str domain = packet_get_str(p, LIMIT_DOMAIN + 2);
+	struct request *r = p->bad || p->type != 'C' ? NULL : request_new();
+
+	if (r == NULL && (p->bad || p->type != 'C')) {
+		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+		return;
+	}
+	if (r == NULL) {
+		/* a full link: qmgr's own timer answers for us */
+		(void)send_failure(key, VERDICT_DEFER,
+		    STR("4.3.2 too many connections are being made"));
+		return;
+	}
+	walk_begin(&r->walk, dialconf_world(conf), domain, next_seed());
+	if (!take_tried(p, &r->walk)) {
+		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+		walk_end(&r->walk, VERDICT_DEFER, STR("4.3.0 bad request"));
+	}
+	request_count++;
+	r->key = key;
+	r->state = REQUEST_TELL; /* none of the states that step looks at */
+	r->last_deadline = clock_mono_ms() + REQUEST_MS;
+	step(r);
+}
+
+void
+request_answer(struct packet *p)
+{
+	uint32_t key = packet_get_u32(p);
+	size_t slot = (key >> QUESTION_BITS) & ((1U << SLOT_BITS) - 1);
+	uint32_t number = key & ((1U << QUESTION_BITS) - 1);
+
+	if (p->bad || p->type != 'A') {
+		LOG(ERROR, "bad-packet", F_TEXT("link", "dnsd"));
+		return;
+	}
+	if (slot >= slots_made)
+		return;
+	struct request *r = requests[slot];
+	if (r->state != REQUEST_DNS || key != key_of(r, number))
+		return; /* late: that request is over */
+	walk_answer(&r->walk, number, p);
+	step(r);
+}
+
+/* ---- links ---- */
+
+static void
+each_in(enum request_state state, void (*act)(struct request *))
+{
+	for (size_t i = 0; i < slots_made && request_count > 0; i++)
+		if (requests[i]->state == state)
+			act(requests[i]);
+}
+
+static void
+dnsd_lost(struct request *r)
+{
+	walk_unask_all(&r->walk);
+	set_deadline(r, LINK_MS);
+}
+
+static void
+dnsd_back(struct request *r)
+{
+	set_deadline(r, DNS_MS);
+	ask(r);
+}
+
+void
+request_link_lost(const struct watch *w)
+{
+	if (w == &links->dnsd)
+		each_in(REQUEST_DNS, dnsd_lost);
+	if (w != &links->qmgr)
+		return;
+	for (size_t i = 0; i < slots_made; i++)
+		if (requests[i]->state != REQUEST_FREE)
+			request_free(requests[i]);
+}
+
+void
+request_link_made(const struct watch *w)
+{
+	if (w == &links->dnsd)
+		each_in(REQUEST_DNS, dnsd_back);
+	else if (w == &links->remote)
+		each_in(REQUEST_HAND, hand_over);
+}
+
+void
+request_link_writable(const struct watch *w)
+{
+	if (w == &links->qmgr)
+		each_in(REQUEST_TELL, tell);
+	else if (w == &links->dnsd)
+		each_in(REQUEST_DNS, ask);
+	else
+		each_in(REQUEST_HAND, hand_over);
+}
+
+/* ---- time ---- */
+
+static void
+time_over(struct request *r)
+{
+	switch (r->state) {
+	case REQUEST_FREE:
+		return;
+	case REQUEST_DNS:
+		walk_end(&r->walk, VERDICT_DEFER,
+		    STR("4.4.3 DNS gave no answer in time"));
+		break;
+	case REQUEST_CONNECT:
+		connect_failed(r, ETIMEDOUT);
+		break;
+	case REQUEST_HAND:
+		walk_end(&r->walk, VERDICT_DEFER,
+		    STR("4.3.0 no process takes the connection"));
+		break;
+	case REQUEST_TELL:
+		request_free(r);
+		return;
+	}
+	if (clock_mono_ms() >= r->last_deadline)
+		walk_end(&r->walk, VERDICT_DEFER,
+		    STR("4.4.1 no connection in a quarter of an hour"));
+	step(r);
+}
+
+int
+request_time(void)
+{
+	int64_t now = clock_mono_ms();
+
+	if (request_count == 0)
+		return -1;
+	if (now >= next_deadline) {
+		next_deadline = INT64_MAX;
+		for (size_t i = 0; i < slots_made; i++) {
+			struct request *r = requests[i];
+
+			if (r->state != REQUEST_FREE && r->deadline <= now)
+				time_over(r);
+			if (r->state != REQUEST_FREE &&
+			    r->deadline < next_deadline)
+				next_deadline = r->deadline;
+		}
+	}
+	if (next_deadline == INT64_MAX)
+		return -1;
+	return next_deadline > now ? (int)(next_deadline - now) : 0;
+}
+
+void
+request_configure(const struct dialconf *fresh)
+{
+	conf = fresh;
+	for (size_t i = 0; i < slots_made; i++)
+		requests[i]->walk.world = dialconf_world(fresh);
+}
+
+void
+request_init(struct request_links *all, uint64_t seed)
+{
+	links = all;
+	random_state = seed;
+}
