@@ -250,6 +250,22 @@ drop_doubles(struct maildrop *m)
 
 /* ---- opening ---- */
 
+/* A directory that was made must outlive a power cut before mail is delivered
+ * into it. */
+static int
+sync_directory(int fd)
+{
+	int readable = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (readable < 0)
+		return -1;
+	int r = fsync(readable);
+	int saved = errno;
+	close(readable);
+	errno = saved;
+	return r;
+}
+
 /* Opens the directory `name`, which is no symbolic link, or makes it first. */
 static int
 make_and_open(int base_fd, const char *name, bool create, int flags)
@@ -259,7 +275,8 @@ make_and_open(int base_fd, const char *name, bool create, int flags)
 
 	if (fd >= 0 || errno != ENOENT || !create)
 		return fd;
-	if (mkdirat(base_fd, name, 0700) != 0 && errno != EEXIST)
+	if ((mkdirat(base_fd, name, 0700) != 0 && errno != EEXIST) ||
+	    sync_directory(base_fd) != 0)
 		return -1;
 	return openat(base_fd, name, flags);
 }
@@ -330,23 +347,34 @@ read_messages(struct maildrop *m)
 	return MAILDROP_OK;
 }
 
+/* Keeps new/ and cur/; tmp/ is made for those who deliver. */
+static enum maildrop_status
+open_folders(struct maildrop *m, bool create, const char **what)
+{
+	*what = "tmp";
+	int tmp_fd = make_and_open(m->dirfd, "tmp", create, O_PATH);
+	if (tmp_fd < 0 && create)
+		return MAILDROP_FAILED;
+	io_close(&tmp_fd);
+	for (int f = MAILDROP_NEW; f <= MAILDROP_CUR; f++) {
+		*what = folders[f];
+		m->folder_fd[f] =
+		    make_and_open(m->dirfd, folders[f], create, O_RDONLY);
+		if (m->folder_fd[f] < 0)
+			return MAILDROP_FAILED;
+	}
+	return MAILDROP_OK;
+}
+
 enum maildrop_status
 maildrop_open(struct maildrop *m, int dirfd, bool create, const char **what)
 {
 	m->dirfd = dirfd;
-	if (create && mkdirat(dirfd, "tmp", 0700) != 0 && errno != EEXIST) {
-		*what = "tmp";
-		return MAILDROP_FAILED;
-	}
-	for (int f = MAILDROP_NEW; f <= MAILDROP_CUR; f++) {
-		*what = folders[f];
-		m->folder_fd[f] =
-		    make_and_open(dirfd, folders[f], create, O_RDONLY);
-		if (m->folder_fd[f] < 0)
-			return MAILDROP_FAILED;
-	}
+	enum maildrop_status s = open_folders(m, create, what);
+	if (s != MAILDROP_OK)
+		return s;
 	*what = "lock";
-	enum maildrop_status s = lock(m);
+	s = lock(m);
 	if (s != MAILDROP_OK)
 		return s;
 	*what = "reading";
