@@ -70,10 +70,55 @@ units: $(TESTS:%=$(B)/test/%)
 
 tools: $(TOOLS:%=$(B)/tool/%)
 
+# Fuzz harnesses: with FUZZ_ENGINE=-fsanitize=fuzzer to fuzz (make check-fuzz),
+# else with a main that replays the corpus.
+FUZZ_ENGINE ?=
+$(B)/fuzz/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a \
+		$(if $(FUZZ_ENGINE),,$(B)/tests/fuzz/replay.o)
+	@mkdir -p $(@D)
+	$(call SAY,LD)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(FUZZ_ENGINE) $^ $($*_LIBS) -lseccomp -o $@
+
+fuzzers: $(FUZZ:%=$(B)/fuzz/%)
+
+list-units:
+	@echo $(TESTS)
+
+list-fuzzers:
+	@echo $(FUZZ)
+
+# Everything that can be built, for both compilers and the linters.
+everything: all units tools fuzzers
+
 check:
 	tests/check
 
-clean:
-	rm -rf $(B) build-asan build-fuzz build-clang
+# The same, with programs that look for their own memory errors.
+check-asan:
+	tests/check --asan
 
-.PHONY: all units tools check clean
+# Each harness for SECONDS; new finds stay in build-fuzz/corpus.
+check-fuzz:
+	tests/fuzz/run $(or $(SECONDS),60)
+
+lint:
+	tests/lint/run
+
+MANUALS := $(sort $(wildcard */*.1 */*.5 */*.8))
+install: all
+	install -d $(DESTDIR)$(PREFIX)/libexec/postern $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(PROGS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/libexec/postern
+	ln -sf ../libexec/postern/postern $(DESTDIR)$(PREFIX)/bin/postern
+	ln -sf ../libexec/postern/postern-start \
+		$(DESTDIR)$(PREFIX)/sbin/postern-start
+	for page in $(MANUALS); do \
+		dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+		install -d $$dir && install -m 644 $$page $$dir || exit 1; \
+	done
+
+clean:
+	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
+
+.PHONY: all units tools fuzzers list-units list-fuzzers everything check \
+	check-asan check-fuzz lint install clean

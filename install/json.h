@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * json: strings in the --json output of the commands (RFC 8259).
+ * json: strings in the --json output of the commands (RFC 8259).  Public.
  */
 #ifndef JSON_H
 #define JSON_H

@@ -93,9 +93,9 @@ admit_init(void)
 		die(EXITCODE_TEMPORARY, "start-up", errno);
 	session_max = SESSIONS_MAX;
 	if (r.rlim_cur < SESSIONS_MAX + SPARE_FILES)
-		session_max = r.rlim_cur > 2 * SPARE_FILES
+		session_max = r.rlim_cur > SPARE_FILES
 				  ? (size_t)r.rlim_cur - SPARE_FILES
-				  : SPARE_FILES;
+				  : 1;
 	/* touched only as far as there are sessions */
 	sessions = calloc(session_max, sizeof(*sessions));
 	limit = limit_new(session_max, seed);

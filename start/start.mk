@@ -3,3 +3,8 @@ postern-start_OBJS := $(addprefix start/,start.o plan.o family.o link.o \
 	spawn.o rolesfile.o open.o sockets.o endpoint.o accounts.o caps.o \
 	orphans.o)
 postern-listen_OBJS := $(addprefix start/,listen.o admit.o handover.o limit.o)
+
+TESTS += test_limit
+test_limit_OBJS := tests/unit/test_limit.o start/limit.o start/endpoint.o
+FUZZ += fuzz_control
+fuzz_control_OBJS := tests/fuzz/fuzz_control.o start/endpoint.o

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC
  * line: the lines of userd's tables (postern-users(5)), read and written. Pure.
+ * Public: `postern check` reads the tables with it.
  *
  * A key is the form in which an address is kept and sought: the local part
  * unquoted and in lower case, then @ and the domain in lower case; a bare name
