@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h> /* renameat */
 #include <string.h>
 #include <unistd.h>
 #include "common/io.h"
