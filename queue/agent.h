@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC
+ * agent: what agents.c (jobs and reports) and hubs.c (how agents come to be)
+ * share.  Part of qmgr.
+ */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include "queue/agents.h"
+#include "queue/link.h"
+
+struct ack {
+	uint64_t id;
+	uint32_t idx;
+};
+
+struct agent {
+	struct link link;
+	struct destination *destination;
+	struct agent *sibling;	      /* next of that destination */
+	struct agent *before, *after; /* all agents; the dead ones by after */
+	uint32_t host;		      /* a name, for logs; 0: local */
+	uint32_t ip;
+	struct lot *lots; /* that it has or will have, oldest first */
+	unsigned outstanding;
+	bool resuming; /* has not said yet what it has in flight */
+	bool retiring; /* gets no more; closed when nothing is open */
+	bool served;   /* reported a job, or had one when it was resumed */
+	bool refused;  /* said F */
+	bool deferred; /* its last job came back with Z only */
+	bool solo;     /* has a job that killed an agent before */
+	bool dirty;    /* in the list of those to flush */
+	struct agent *dirty_next;
+	int waiting_fd;	     /* resumed before agents_resume: not read yet */
+	unsigned jobs;	     /* in all */
+	unsigned holds;	     /* marks and replacements that name it */
+	int64_t quiet_since; /* ms: idle, or with the same job */
+	struct ack *acks;
+	uint32_t ack_count, ack_room;
+};
+
+/* Makes an agent of this destination with the job socket fd; resumed: it may
+ * have something in flight, and says so.  Takes over fd. */
+void agent_new(
+    struct destination *, int fd, struct str host, struct str ip, bool resumed);
+/* Hands it what waits for its destination. */
+void agent_feed(struct agent *);
+/* No more jobs for it; it goes when all is acknowledged. */
+void agent_retire(struct agent *);
+/* All agents, by after. */
+struct agent *agents_first(void);
+
+/* ---- hubs.c ---- */
+/* Opens agents for d as it needs them, or has it wait for a place. */
+void hubs_open(struct destination *);
+/* One more for d, though its backlog is short, when there is a place. */
+void hubs_open_extra(struct destination *);
+/* An agent of this kind is gone. */
+void hubs_closed(enum schedule_channel);
+/* Does a destination of this kind wait for a place? */
+bool hubs_starving(enum schedule_channel);
+/* The host at this address serves nobody (its agent is marked refused): on to
+ * the next one. */
+void hubs_refused(struct destination *, struct str ip, struct str text);
+/* An agent ended before it did anything: gives up for now. */
+void hubs_failed(struct destination *, char verdict, struct str text);
+void hubs_flush(void);
+void hubs_tick(int64_t now_ms);
+bool hubs_connecting(void);
+
+#endif

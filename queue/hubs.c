@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC
+ * hubs: how agents come to be: become starts (or names) locals, dial connects
+ * and remote's children serve the connection.  Contract in agent.h and
+ * agents.h, the packets are in INTERNALS.md, "Agents".
+ */
+#include <string.h>
+#include "common/clock.h"
+#include "common/control.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "queue/agent.h"
+#include "queue/names.h"
+
+enum {
+	CONNECT_MAX = 4096, /* agents on their way */
+	CONNECT_MS = 1200 * 1000,
+	SLOT_BITS = 12 /* of a key: which connect; the rest counts */
+};
+
+/* An agent that was asked for. */
+struct connect {
+	uint64_t key; /* 0: free */
+	struct destination *destination;
+	bool sent;
+	int64_t since;
+};
+
+static void on_become(struct link *, struct packet *, int *, size_t);
+static void on_dial(struct link *, struct packet *, int *, size_t);
+static void on_remote(struct link *, struct packet *, int *, size_t);
+static void on_room(struct link *);
+static void on_lost(struct link *);
+
+static struct link become = LINK_DOWN("become", on_become, on_room, on_lost);
+static struct link dial = LINK_DOWN("dial", on_dial, on_room, on_lost);
+static struct link remote = LINK_DOWN("remote", on_remote, on_room, on_lost);
+static bool become_named, remote_named;
+
+static struct connect connects[CONNECT_MAX];
+static unsigned connect_count, connect_unsent, connect_next;
+static uint64_t key_count;
+static unsigned open_count[2], limits[2];
+static struct destination *starving_first[2], *starving_last[2];
+
+int
+agents_load(int control_dirfd, bool apply)
+{
+	uint64_t here, there;
+	if (control_number(control_dirfd, "concurrencylocal", &here) < 0 ||
+	    control_number(control_dirfd, "concurrencyremote", &there) < 0)
+		return -1;
+	if (!apply)
+		return 0;
+	limits[SCHEDULE_LOCAL] = (unsigned)here;
+	limits[SCHEDULE_REMOTE] = (unsigned)there;
+	return 0;
+}
+
+/* ---- connects ---- */
+
+static bool
+has_place(enum schedule_channel kind)
+{
+	return open_count[kind] < limits[kind] && connect_count < CONNECT_MAX;
+}
+
+static void
+connect_begin(struct destination *d)
+{
+	while (connects[connect_next].key != 0)
+		connect_next = (connect_next + 1) % CONNECT_MAX;
+	struct connect *c = &connects[connect_next];
+	*c = (struct connect){ .key = ++key_count << SLOT_BITS | connect_next,
+		.destination = d,
+		.since = clock_mono_ms() };
+	connect_next = (connect_next + 1) % CONNECT_MAX;
+	connect_count++;
+	connect_unsent++;
+	open_count[d->kind]++;
+	d->open++;
+	d->connecting++;
+}
+
+static struct connect *
+connect_find(uint64_t key, enum schedule_channel kind)
+{
+	struct connect *c = &connects[key & (CONNECT_MAX - 1)];
+	if (key == 0 || c->key != key || c->destination->kind != kind)
+		return NULL;
+	return c;
+}
+
+/* The connect is over; its place passes to the caller. */
+static struct destination *
+connect_end(struct connect *c)
+{
+	struct destination *d = c->destination;
+	if (!c->sent)
+		connect_unsent--;
+	c->key = 0;
+	connect_count--;
+	d->connecting--;
+	return d;
+}
+
+static void
+put_place_back(struct destination *d)
+{
+	d->open--;
+	hubs_closed(d->kind);
+}
+
+static bool
+connect_send(struct connect *c)
+{
+	static char space[PACKET_MAX];
+	struct buf out = BUF_ON(space);
+	const struct destination *d = c->destination;
+	bool local = d->kind == SCHEDULE_LOCAL;
+	packet_begin(&out, local ? 'L' : 'C');
+	packet_u64(&out, c->key);
+	packet_str(&out, names_str(local ? d->name : d->domain));
+	if (!local) {
+		packet_u32(&out, d->tried_count);
+		for (unsigned i = 0; i < d->tried_count; i++)
+			packet_str(&out, names_str(d->tried[i]));
+	}
+	return link_send(local ? &become : &dial, &out, -1);
+}
+
+void
+hubs_flush(void)
+{
+	for (unsigned i = 0; i < CONNECT_MAX && connect_unsent > 0; i++) {
+		struct connect *c = &connects[i];
+		if (c->key == 0 || c->sent || !connect_send(c))
+			continue;
+		c->sent = true;
+		connect_unsent--;
+	}
+}
+
+/* A hub is gone and with it what it was asked for. */
+static void
+ask_again(enum schedule_channel kind)
+{
+	for (unsigned i = 0; i < CONNECT_MAX; i++) {
+		struct connect *c = &connects[i];
+		if (c->key == 0 || !c->sent || c->destination->kind != kind)
+			continue;
+		c->sent = false;
+		connect_unsent++;
+	}
+}
+
+bool
+hubs_connecting(void)
+{
+	return connect_count > 0;
+}
+
+/* ---- who gets a place ---- */
+
+bool
+hubs_starving(enum schedule_channel kind)
+{
+	return starving_first[kind] != NULL;
+}
+
+static void
+starve(struct destination *d)
+{
+	if (d->starving)
+		return;
+	d->starving = true;
+	d->starving_next = NULL;
+	if (starving_last[d->kind] != NULL)
+		starving_last[d->kind]->starving_next = d;
+	else
+		starving_first[d->kind] = d;
+	starving_last[d->kind] = d;
+}
+
+void
+hubs_closed(enum schedule_channel kind)
+{
+	struct destination *d = starving_first[kind];
+	open_count[kind]--;
+	if (d == NULL)
+		return;
+	starving_first[kind] = d->starving_next;
+	if (starving_first[kind] == NULL)
+		starving_last[kind] = NULL;
+	d->starving = false;
+	agents_wanted(d);
+}
+
+void
+hubs_open(struct destination *d)
+{
+	while (destination_needs_agent(d)) {
+		if (!has_place(d->kind)) {
+			starve(d);
+			return;
+		}
+		connect_begin(d);
+	}
+}
+
+void
+hubs_open_extra(struct destination *d)
+{
+	if (d->waiting > 0 && d->open < d->limit && d->connecting == 0 &&
+	    has_place(d->kind))
+		connect_begin(d);
+}
+
+/* ---- failures ---- */
+
+void
+hubs_failed(struct destination *d, char verdict, struct str text)
+{
+	static char space[LIMIT_REPORT + 1];
+	struct buf copy = BUF_ON(space);
+	buf_put(&copy, str_head(text, LIMIT_REPORT));
+	text = buf_str(&copy);
+	if (text.n == 0)
+		text = STR("4.3.0 no reason given");
+	if (verdict == 'D') {
+		destination_success(d); /* nothing is wrong with the host */
+	} else {
+		destination_failure(d, clock_mono_ms(), text);
+		LOG(INFO, "host-rests", F_STR("host", names_str(d->name)),
+		    F_NUM("failures", d->failures),
+		    F_NUM("seconds", schedule_host_rest(d->failures)),
+		    F_NUM("waiting", d->waiting), F_STR("text", text));
+	}
+	delivery_report_all(d, verdict, text);
+	agents_wanted(d);
+}
+
+/* Is another agent of d at work, or on its way? */
+static bool
+others_work(const struct destination *d)
+{
+	bool found = d->connecting > 0;
+	for (const struct agent *a = d->agents; a != NULL; a = a->sibling)
+		found = found || !a->refused;
+	return found;
+}
+
+void
+hubs_refused(struct destination *d, struct str ip, struct str text)
+{
+	if (others_work(d)) { /* it wants fewer of us */
+		d->limit = d->limit > 1 ? d->limit / 2 : 1;
+		return;
+	}
+	LOG(INFO, "host-refuses", F_STR("host", names_str(d->name)),
+	    F_STR("ip", ip), F_STR("text", text));
+	uint32_t old = d->text;
+	d->text = names_take(text);
+	names_drop(old);
+	if (d->tried_count < TRIED_MAX && ip.n > 0)
+		d->tried[d->tried_count++] = names_take(ip);
+	else
+		hubs_failed(d, 'Z', text);
+}
+
+/* ---- from the hubs ---- */
+
+/* become and dial: no agent. */
+static void
+on_no_agent(struct link *l, struct packet *p, enum schedule_channel kind)
+{
+	uint64_t key = packet_get_u64(p);
+	char verdict = (char)packet_get_u8(p);
+	struct str text = packet_get_str(p, LIMIT_REPORT);
+	if (!packet_end(p)) {
+		link_complain(l, p->type);
+		return;
+	}
+	struct connect *c = connect_find(key, kind);
+	if (c == NULL)
+		return; /* asked twice, over two links */
+	struct destination *d = connect_end(c);
+	put_place_back(d);
+	if (d->open > 0) {
+		d->limit = d->limit > 1 ? d->limit / 2 : 1;
+		agents_wanted(d);
+		return;
+	}
+	/* what a server said tells more than that no other is left */
+	if (d->tried_count > 0)
+		text = names_str(d->text);
+	hubs_failed(d, verdict, text);
+}
+
+/* An agent's job socket.  key 0: it ran before this qmgr did. */
+static void
+on_agent(uint64_t key, bool resumed, struct destination *d, int *fds,
+    struct str host, struct str ip)
+{
+	struct connect *c = d == NULL ? NULL : connect_find(key, d->kind);
+	int fd = fds[0];
+	if (c == NULL && !(resumed && key == 0 && d != NULL))
+		return; /* closed by link.c: the agent ends */
+	fds[0] = -1;
+	if (c == NULL) {
+		open_count[d->kind]++;
+		d->open++;
+	} else {
+		d = connect_end(c);
+	}
+	agent_new(d, fd, host, ip, resumed);
+}
+
+static void
+on_become(struct link *l, struct packet *p, int *fds, size_t nfds)
+{
+	if (p->type == 'F' && !p->bad) {
+		on_no_agent(l, p, SCHEDULE_LOCAL);
+		return;
+	}
+	if (p->type == 'E' && packet_end(p)) {
+		become_named = true;
+		return;
+	}
+	uint64_t key = packet_get_u64(p);
+	bool resumed = packet_get_u8(p) != 0;
+	struct str user = packet_get_str(p, LIMIT_USER);
+	if (p->type != 'A' || !packet_end(p) || nfds != 1) {
+		link_complain(l, p->type);
+		return;
+	}
+	on_agent(key, resumed, destination_get(SCHEDULE_LOCAL, user, STR("")),
+	    fds, STR(""), STR(""));
+}
+
+static void
+on_dial(struct link *l, struct packet *p, int *fds, size_t nfds)
+{
+	(void)fds;
+	(void)nfds;
+	if (p->type == 'F' && !p->bad)
+		on_no_agent(l, p, SCHEDULE_REMOTE);
+	else
+		link_complain(l, p->type);
+}
+
+static void
+on_remote(struct link *l, struct packet *p, int *fds, size_t nfds)
+{
+	static char space[LIMIT_DOMAIN + LIMIT_PEER + 4];
+	struct buf shown = BUF_ON(space);
+	if (p->type == 'E' && packet_end(p)) {
+		remote_named = true;
+		return;
+	}
+	uint64_t key = packet_get_u64(p);
+	bool resumed = packet_get_u8(p) != 0;
+	struct str domain = packet_get_str(p, LIMIT_DOMAIN);
+	struct str host = packet_get_str(p, LIMIT_DOMAIN);
+	struct str ip = packet_get_str(p, LIMIT_PEER);
+	if (p->type != 'A' || !packet_end(p) || nfds != 1) {
+		link_complain(l, p->type);
+		return;
+	}
+	buf_put(&shown, host);
+	buf_putc(&shown, '[');
+	buf_put(&shown, ip);
+	buf_putc(&shown, ']');
+	on_agent(key, resumed, delivery_destination(domain), fds,
+	    buf_str(&shown), ip);
+}
+
+static void
+on_room(struct link *l)
+{
+	(void)l;
+	hubs_flush();
+}
+
+static void
+on_lost(struct link *l)
+{
+	LOG(WARN, "link-lost", F_TEXT("peer", l->name));
+	ask_again(l == &become ? SCHEDULE_LOCAL : SCHEDULE_REMOTE);
+}
+
+void
+agents_become_link(int fd)
+{
+	ask_again(SCHEDULE_LOCAL);
+	(void)link_open(&become, fd);
+}
+
+void
+agents_dial_link(int fd)
+{
+	ask_again(SCHEDULE_REMOTE);
+	(void)link_open(&dial, fd);
+}
+
+void
+agents_remote_link(int fd)
+{
+	ask_again(SCHEDULE_REMOTE);
+	(void)link_open(&remote, fd);
+}
+
+bool
+agents_named(void)
+{
+	return become_named && remote_named;
+}
+
+void
+hubs_tick(int64_t now_ms)
+{
+	for (unsigned i = 0; i < CONNECT_MAX && connect_count > 0; i++) {
+		struct connect *c = &connects[i];
+		if (c->key == 0 || now_ms - c->since < CONNECT_MS)
+			continue;
+		struct destination *d = connect_end(c);
+		put_place_back(d);
+		hubs_failed(d, 'Z', STR("4.4.1 no connection in 20 minutes"));
+	}
+}
+
+struct agents_counts
+agents_count(void)
+{
+	struct agents_counts n = { .local = open_count[SCHEDULE_LOCAL],
+		.remote = open_count[SCHEDULE_REMOTE],
+		.connecting = connect_count };
+	return n;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC
+ * manage: the control socket run/qmgr, where `postern queue` and `postern
+ * status` ask and order.  Part of qmgr.
+ */
+#ifndef MANAGE_H
+#define MANAGE_H
+
+#include "common/str.h"
+
+/* Watches the listening socket.  Dies when it cannot. */
+void manage_listen(int listen_fd);
+/* queued answered the request for the body; text: why there is none. */
+void manage_body(uint32_t message, bool there, struct str text);
+/* The message has left the queue. */
+void manage_gone(uint64_t id);
+
+#endif

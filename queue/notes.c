@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: ISC
+ * notes: contract in notes.h; the packets are in INTERNALS.md, "Notes".
+ */
+#include "queue/notes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "queue/agents.h"
+#include "queue/bounces.h"
+#include "queue/link.h"
+#include "queue/manage.h"
+#include "queue/names.h"
+
+enum {
+	RCPT_CAP = 16 * 1024 * 1024, /* about 2 GiB: more is not taken in */
+	MARKS_A_PACKET = 2500,	     /* 13 bytes each */
+	NOTE_MORE = 1,
+	NOTE_8BIT = 2
+};
+
+/* Something asked of queued and not answered yet. */
+struct wish {
+	uint32_t subject; /* a recipient; a message (bodies) */
+	uint32_t before, after;
+	char verdict;
+	struct agent *agent;
+	char *bytes; /* replace: the packet */
+	size_t n;
+};
+
+struct wishes {
+	uint32_t first, last;
+	uint32_t unsent; /* first that was not sent on this link */
+	uint32_t unsent_count;
+};
+
+static void on_packet(struct link *, struct packet *, int *, size_t);
+static void on_room(struct link *);
+static void on_lost(struct link *);
+
+static struct link queued = LINK_DOWN("queued", on_packet, on_room, on_lost);
+static struct pool pool = POOL_OF(struct wish);
+static struct wishes marks, replaces, bodies;
+static bool told, overflow;
+static bool epoch;
+static int64_t last_note;
+static char space[PACKET_MAX];
+
+static struct wish *
+wish_at(uint32_t number)
+{
+	return pool_at(&pool, number);
+}
+
+/* ---- lists of wishes ---- */
+
+static uint32_t
+wish_add(struct wishes *list, struct wish wish)
+{
+	uint32_t number = pool_new(&pool);
+	wish.before = list->last;
+	wish.after = 0;
+	*wish_at(number) = wish;
+	if (list->last != 0)
+		wish_at(list->last)->after = number;
+	else
+		list->first = number;
+	list->last = number;
+	if (list->unsent == 0)
+		list->unsent = number;
+	list->unsent_count++;
+	return number;
+}
+
+static void
+wish_remove(struct wishes *list, uint32_t number)
+{
+	struct wish *w = wish_at(number);
+	if (list->unsent == number) { /* answered before it was sent again */
+		list->unsent = w->after;
+		list->unsent_count--;
+	}
+	if (w->before != 0)
+		wish_at(w->before)->after = w->after;
+	else
+		list->first = w->after;
+	if (w->after != 0)
+		wish_at(w->after)->before = w->before;
+	else
+		list->last = w->before;
+	free(w->bytes);
+	pool_free(&pool, number);
+}
+
+static void
+wish_sent(struct wishes *list, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		list->unsent = wish_at(list->unsent)->after;
+	list->unsent_count -= count;
+}
+
+static void
+send_all_again(struct wishes *list)
+{
+	list->unsent = list->first;
+	list->unsent_count = 0;
+	for (uint32_t i = list->first; i != 0; i = wish_at(i)->after)
+		list->unsent_count++;
+}
+
+/* ---- to queued ---- */
+
+void
+notes_mark(uint32_t rcpt, char verdict, struct agent *agent)
+{
+	if (agent != NULL)
+		agents_hold(agent);
+	rcpt_at(rcpt)->link = wish_add(
+	    &marks, (struct wish){
+			.subject = rcpt, .verdict = verdict, .agent = agent });
+}
+
+void
+notes_replace(uint32_t rcpt, const struct buf *w, struct agent *agent)
+{
+	struct str bytes = buf_str(w);
+	char *copy = must_alloc(bytes.n);
+	memcpy(copy, bytes.p, bytes.n);
+	if (agent != NULL)
+		agents_hold(agent);
+	rcpt_at(rcpt)->link = wish_add(&replaces,
+	    (struct wish){
+		.subject = rcpt, .agent = agent, .bytes = copy, .n = bytes.n });
+}
+
+void
+notes_body(uint32_t message)
+{
+	struct work *w = message_work(message);
+	if (w->body_wish == 0)
+		w->body_wish =
+		    wish_add(&bodies, (struct wish){ .subject = message });
+}
+
+static bool
+flush_marks(void)
+{
+	while (marks.unsent_count > 0) {
+		struct buf out = BUF_ON(space);
+		uint32_t n = marks.unsent_count < MARKS_A_PACKET
+				 ? marks.unsent_count
+				 : MARKS_A_PACKET;
+		uint32_t number = marks.unsent;
+		packet_begin(&out, 'M');
+		packet_u32(&out, n);
+		for (uint32_t i = 0; i < n; i++) {
+			const struct wish *w = wish_at(number);
+			const struct rcpt *r = rcpt_at(w->subject);
+			packet_u64(&out, message_id(message_at(r->message)));
+			packet_u32(&out, r->idx);
+			packet_u8(&out, (uint8_t)w->verdict);
+			number = w->after;
+		}
+		if (!link_send(&queued, &out, -1))
+			return false;
+		wish_sent(&marks, n);
+	}
+	return true;
+}
+
+static bool
+flush_replaces(void)
+{
+	while (replaces.unsent_count > 0) {
+		struct wish *w = wish_at(replaces.unsent);
+		struct buf out = {
+			.p = w->bytes, .n = w->n, .cap = w->n, .full = false
+		};
+		if (!link_send(&queued, &out, -1))
+			return false;
+		wish_sent(&replaces, 1);
+	}
+	return true;
+}
+
+static void
+flush_bodies(void)
+{
+	while (bodies.unsent_count > 0) {
+		struct buf out = BUF_ON(space);
+		uint32_t message = wish_at(bodies.unsent)->subject;
+		packet_begin(&out, 'O');
+		packet_u64(&out, message_id(message_at(message)));
+		if (!link_send(&queued, &out, -1))
+			return;
+		wish_sent(&bodies, 1);
+	}
+}
+
+void
+notes_flush(void)
+{
+	if (overflow && index_rcpts() < RCPT_CAP / 2)
+		die(EXITCODE_TEMPORARY,
+		    "the index was full; starting anew to read the rest", 0);
+	if (told && flush_marks() && flush_replaces())
+		flush_bodies();
+}
+
+static void
+on_room(struct link *l)
+{
+	(void)l;
+	notes_flush();
+}
+
+/* ---- from queued ---- */
+
+static void
+add_rcpt(uint32_t message, uint32_t idx, struct str address)
+{
+	const struct work *w = message_working(message);
+	uint32_t rcpt = index_add_rcpt(message, idx, address);
+	struct rcpt *r = rcpt_at(rcpt);
+	if (w != NULL && w->replacing > 0)
+		r->depth = w->depth;
+	if (delivery_is_open())
+		delivery_start(rcpt);
+	else /* an agent of the last run may have had it, and be gone too */
+		r->flags |= RCPT_MAYBE;
+}
+
+static void
+take_rcpts(struct packet *p, uint32_t message)
+{
+	uint32_t n = packet_get_u32(p);
+	uint32_t hint = 0;
+	bool empty = message_at(message)->first == 0;
+	for (uint32_t i = 0; i < n && !p->bad; i++) {
+		uint32_t idx = packet_get_u32(p);
+		struct str address = packet_get_str(p, LIMIT_ADDRESS * 2);
+		if (p->bad || address.n == 0)
+			break;
+		if (empty || index_find_rcpt(message, idx, &hint) == 0)
+			add_rcpt(message, idx, address);
+	}
+	if (!packet_end(p))
+		link_complain(&queued, p->type);
+	delivery_settle(message);
+}
+
+static void
+set_flag(struct message *m, unsigned flag, bool on)
+{
+	m->flags = (uint8_t)((m->flags & ~flag) | (on ? flag : 0));
+}
+
+static void
+take_body(uint32_t message, int *fd, uint64_t offset, uint64_t size, bool must)
+{
+	int body = *fd;
+	*fd = -1;
+	if (!delivery_body_keep(message, body, must))
+		return;
+	struct work *w = message_work(message);
+	w->offset = offset;
+	w->size = size;
+}
+
+static void
+on_note(struct packet *p, int *fds, size_t nfds)
+{
+	uint64_t id = packet_get_u64(p);
+	uint64_t birth = packet_get_u64(p);
+	uint64_t size = packet_get_u64(p);
+	uint64_t offset = packet_get_u64(p);
+	uint8_t flags = packet_get_u8(p);
+	struct str sender = packet_get_str(p, LIMIT_ADDRESS * 2);
+	struct str sid = packet_get_str(p, LIMIT_SID * 2);
+	if (p->bad || id == 0 || birth == 0) {
+		link_complain(&queued, p->type);
+		return;
+	}
+	if (index_rcpts() >= RCPT_CAP) {
+		if (!overflow)
+			LOG(ERROR, "index-full",
+			    F_NUM("recipients", index_rcpts()));
+		overflow = true;
+		return;
+	}
+	uint32_t message = index_find(id);
+	if (message == 0)
+		message = index_add(id, birth, size, sender, 0);
+	struct message *m = message_at(message);
+	set_flag(m, MESSAGE_EPOCH, epoch);
+	set_flag(m, MESSAGE_MORE, (flags & NOTE_MORE) != 0);
+	set_flag(m, MESSAGE_8BIT, (flags & NOTE_8BIT) != 0);
+	if (nfds == 1 && delivery_is_open())
+		take_body(message, &fds[0], offset, size, false);
+	if (sid.n > 0 && (m->work != 0 || delivery_is_open())) {
+		struct work *w = message_work(message);
+		names_drop(w->sid);
+		w->sid = names_take(sid);
+	}
+	take_rcpts(p, message);
+}
+
+static void
+on_more(struct packet *p)
+{
+	uint64_t id = packet_get_u64(p);
+	uint8_t flags = packet_get_u8(p);
+	uint32_t message = p->bad ? 0 : index_find(id);
+	if (message == 0) {
+		if (p->bad || !overflow)
+			link_complain(&queued, p->type);
+		return;
+	}
+	set_flag(message_at(message), MESSAGE_MORE, (flags & NOTE_MORE) != 0);
+	take_rcpts(p, message);
+}
+
+/* The recipient that a packet names, when it is in that state; else 0. */
+static uint32_t
+named(uint64_t id, uint32_t idx, enum rcpt_state state)
+{
+	static uint32_t near_message, near_rcpt;
+	uint32_t message = index_find(id);
+	if (message == 0)
+		return 0;
+	uint32_t hint = 0;
+	if (near_message == message && near_rcpt != 0 &&
+	    rcpt_at(near_rcpt)->state != RCPT_FREE &&
+	    rcpt_at(near_rcpt)->message == message)
+		hint = near_rcpt;
+	uint32_t rcpt = index_find_rcpt(message, idx, &hint);
+	near_message = message;
+	near_rcpt = hint;
+	return rcpt != 0 && rcpt_at(rcpt)->state == state ? rcpt : 0;
+}
+
+static void
+end_wish(struct wishes *list, uint32_t number, uint64_t id, uint32_t idx)
+{
+	struct agent *agent = wish_at(number)->agent;
+	wish_remove(list, number);
+	if (agent == NULL)
+		return;
+	agents_ack(agent, id, idx);
+	agents_let_go(agent);
+}
+
+static void
+on_marked(struct packet *p)
+{
+	uint32_t n = packet_get_u32(p);
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t id = packet_get_u64(p);
+		uint32_t idx = packet_get_u32(p);
+		if (p->bad)
+			break;
+		uint32_t rcpt = named(id, idx, RCPT_MARKING);
+		if (rcpt == 0 || rcpt_at(rcpt)->link == 0)
+			continue; /* asked twice, over two links */
+		end_wish(&marks, rcpt_at(rcpt)->link, id, idx);
+		rcpt_at(rcpt)->link = 0;
+		delivery_finished(rcpt);
+	}
+	if (!packet_end(p))
+		link_complain(&queued, p->type);
+}
+
+static void
+on_replaced(struct packet *p)
+{
+	uint64_t id = packet_get_u64(p);
+	uint32_t idx = packet_get_u32(p);
+	uint8_t verdict = packet_get_u8(p);
+	struct str text = packet_get_str(p, LIMIT_REPORT);
+	if (!packet_end(p)) {
+		link_complain(&queued, p->type);
+		return;
+	}
+	uint32_t rcpt = named(id, idx, RCPT_REPLACING);
+	if (rcpt == 0)
+		return;
+	end_wish(&replaces, rcpt_at(rcpt)->link, id, idx);
+	rcpt_at(rcpt)->link = 0;
+	delivery_replaced(rcpt, (char)verdict, text);
+}
+
+/* queued says for good that it has no such body: it is quarantined, or gone. */
+static void
+forget(uint32_t message, struct str text)
+{
+	struct message *m = message_at(message);
+	LOG(ERROR, "body-gone", F_ID(message_id(m)), F_STR("text", text));
+	for (uint32_t r = m->first; r != 0; r = rcpt_at(r)->sibling)
+		(void)delivery_delete(r);
+}
+
+static void
+on_body(struct packet *p, int *fds, size_t nfds)
+{
+	uint64_t id = packet_get_u64(p);
+	uint8_t verdict = packet_get_u8(p);
+	uint64_t offset = packet_get_u64(p);
+	uint64_t size = packet_get_u64(p);
+	struct str text = packet_get_str(p, LIMIT_REPORT);
+	if (!packet_end(p) || (verdict == 'K') != (nfds == 1)) {
+		link_complain(&queued, p->type);
+		return;
+	}
+	uint32_t message = index_find(id);
+	struct work *w = message == 0 ? NULL : message_working(message);
+	if (w == NULL || w->body_wish == 0)
+		return;
+	wish_remove(&bodies, w->body_wish);
+	w->body_wish = 0;
+	bool there = verdict == 'K';
+	if (there)
+		take_body(message, &fds[0], offset, size, true);
+	else if (text.n == 0)
+		text = STR("4.3.0 the message cannot be read");
+	if (verdict == 'D')
+		forget(message, text);
+	agents_body(message, there, text);
+	bounces_body(message, (char)verdict, text);
+	manage_body(message, there, text);
+	delivery_settle(message);
+}
+
+/* What queued did not tell again is not in its queue any more. */
+static void
+forget_untold(void)
+{
+	for (uint32_t i = 1; i < index_message_end(); i++) {
+		if (!message_used(i))
+			continue;
+		struct message *m = message_at(i);
+		if (((m->flags & MESSAGE_EPOCH) != 0) == epoch || m->busy > 0)
+			continue;
+		/* marks that are repeated now are answered even so */
+		for (uint32_t r = m->first; r != 0; r = rcpt_at(r)->sibling)
+			(void)delivery_delete(r);
+		set_flag(m, MESSAGE_MORE, false);
+		delivery_settle(i);
+	}
+}
+
+static void
+on_told(void)
+{
+	told = true;
+	forget_untold();
+	send_all_again(&marks);
+	send_all_again(&replaces);
+	send_all_again(&bodies);
+	LOG(INFO, "index", F_NUM("messages", index_messages()),
+	    F_NUM("recipients", index_rcpts()));
+}
+
+static void
+on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
+{
+	last_note = clock_mono_ms();
+	switch (p->bad ? '\0' : p->type) {
+	case 'N':
+		on_note(p, fds, nfds);
+		break;
+	case 'n':
+		on_more(p);
+		break;
+	case 'E':
+		on_told();
+		break;
+	case 'm':
+		on_marked(p);
+		break;
+	case 'w':
+		on_replaced(p);
+		break;
+	case 'o':
+		on_body(p, fds, nfds);
+		break;
+	default:
+		link_complain(l, p->type);
+	}
+}
+
+static void
+on_lost(struct link *l)
+{
+	told = false;
+	LOG(WARN, "link-lost", F_TEXT("peer", l->name));
+}
+
+void
+notes_link(int fd)
+{
+	told = false;
+	epoch = !epoch;
+	last_note = clock_mono_ms();
+	(void)link_open(&queued, fd);
+}
+
+bool
+notes_told(void)
+{
+	return told;
+}
+
+int64_t
+notes_last(void)
+{
+	return last_note;
+}
