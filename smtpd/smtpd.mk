@@ -10,3 +10,7 @@ FUZZ += fuzz_smtp_command fuzz_smtp_data fuzz_smtp_session
 fuzz_smtp_command_OBJS := tests/fuzz/fuzz_smtp_command.o $(smtpd_PURE)
 fuzz_smtp_data_OBJS := tests/fuzz/fuzz_smtp_data.o $(smtpd_PURE)
 fuzz_smtp_session_OBJS := tests/fuzz/fuzz_smtp_session.o $(smtpd_PURE)
+# common/ is spelled out: tools link nothing by themselves
+TOOLS += bench_smtpd
+bench_smtpd_OBJS := tests/bench/bench_smtpd.o common/packet.o common/buf.o \
+	common/str.o common/clock.o common/io.o

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import pytest
-from smtpd_harness import SMTPD, Client, Lone, Place, Template, send_fds, pack_str
+from smtpd_harness import ENV, SMTPD, Client, Lone, Place, Template, send_fds, pack_str
 
 
 def start_data(client, sender="alice@crepes.fr"):
@@ -248,7 +248,7 @@ def test_plain_pipes():
         input=dialogue,
         capture_output=True,
         timeout=20,
-        env={"POSTERN_ROOT": str(place.dir)},
+        env={**ENV, "POSTERN_ROOT": str(place.dir)},
     )
     codes = [line[:3] for line in p.stdout.split(b"\r\n")]
     assert codes[:6] == [b"220", b"250", b"250", b"250", b"354", b"250"], p
@@ -270,7 +270,7 @@ def test_tcpserver_and_getpeername():
     port = free_port()
     server = subprocess.Popen(
         ["tcpserver", "-RHl0", "127.0.0.1", str(port), str(SMTPD)],
-        env={"POSTERN_ROOT": str(place.dir), "PATH": os.environ["PATH"]},
+        env={**ENV, "POSTERN_ROOT": str(place.dir)},
     )
     try:
         for _ in range(50):
@@ -302,7 +302,7 @@ def test_inetd_keeps_the_log_off_the_network():
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={"POSTERN_ROOT": str(place.dir)},
+        env={**ENV, "POSTERN_ROOT": str(place.dir)},
     )
     theirs.close()
     c = Client(ours)
@@ -326,7 +326,7 @@ def test_arguments():
             capture_output=True,
             timeout=10,
             stdin=subprocess.DEVNULL,
-            env={"POSTERN_ROOT": "/nonexistent"},
+            env={**ENV, "POSTERN_ROOT": "/nonexistent"},
         )
         assert p.returncode == 100, (bad, p)
 
@@ -413,7 +413,7 @@ def test_last_reply_is_not_lost_to_a_reset():
     s = socket.create_connection(listener.getsockname())
     net, _ = listener.accept()
     p = subprocess.Popen(
-        [str(SMTPD)], stdin=net, stdout=net, env={"POSTERN_ROOT": str(place.dir)}
+        [str(SMTPD)], stdin=net, stdout=net, env={**ENV, "POSTERN_ROOT": str(place.dir)}
     )
     net.close()
     c = Client(s)
