@@ -192,8 +192,10 @@ complain(struct buf *wrong, const char *file, unsigned line, const char *what)
 	    F_TEXT("what", what));
 	buf_reset(wrong);
 	buf_puts(wrong, file);
-	buf_putc(wrong, ':');
-	buf_put_u64(wrong, line);
+	if (line > 0) {
+		buf_putc(wrong, ':');
+		buf_put_u64(wrong, line);
+	}
 	buf_puts(wrong, ": ");
 	buf_puts(wrong, what);
 	return -1;

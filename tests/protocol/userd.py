@@ -45,6 +45,10 @@ class Userd:
         self.run = self.root / "run/postern"
         self.users.mkdir(parents=True)
         self.run.mkdir(parents=True)
+        os.chmod(self.users, 0o750)
+        if os.getuid() == 0:
+            gid = NOBODY if self.drop else pwd.getpwnam("posternu").pw_gid
+            os.chown(self.users, 0, gid)
         for name, value in self.control.items():
             (self.etc / name).write_text(value + "\n")
         for name, value in self.tables.items():

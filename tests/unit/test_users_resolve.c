@@ -311,7 +311,7 @@ static const char *const wrongs[][3] = {
 	{ "relayrcpts", "relay.example\n", "relayrcpts:1: " },
 	{ "postmaster", "@\n", "control/postmaster:1: " },
 	{ "extensions", "2\n", "control/extensions:1: " },
-	{ "locals", "a b\n", "control:0: " },
+	{ "locals", "a b\n", "control: " },
 };
 
 static void
