@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC
+ * postern-dnsd: answers dial's questions about the DNS.  Runs as posternn.
+ *
+ * libunbound does the work, in this process's loop, and is its cache; the
+ * record data is read by answer.c.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "common/address.h"
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "common/role.h"
+#include "common/sandbox.h"
+#include "dns/answer.h"
+#include "dns/events.h"
+#include "dns/resolver.h"
+
+static const struct sandbox_rule rules[] = {
+	ALLOW_LOOP,
+	ALLOW_PACKETS,
+	ALLOW_HEAP,
+	ALLOW_IF(socket, 1, AF_INET, "questions to the resolvers"),
+	ALLOW_IF(socket, 1, AF_INET6, "questions to the resolvers"),
+	ALLOW(bind, "a random port for each question"),
+	ALLOW(connect, "TCP, for long answers"),
+	ALLOW(getsockopt, "how a connect ended"),
+	ALLOW(setsockopt, "options of the sockets"),
+	ALLOW(getsockname, "libunbound"),
+	ALLOW(getpeername, "libunbound"),
+	ALLOW(shutdown, "libunbound, TCP"),
+	ALLOW(writev, "libunbound, TCP"),
+	ALLOW(readv, "libunbound, TCP"),
+	ALLOW(getrandom, "random ports and ids"),
+};
+
+static const struct sandbox sandbox = { .role = "dnsd",
+	.rules = rules,
+	.rule_count = N_ELEMENTS(rules),
+	.connects = true };
+
+enum { QUESTIONS_MAX = 1024, QUESTION_MS = 25 * 1000, PACKETS_PER_TURN = 64 };
+
+struct question {
+	bool busy;     /* libunbound still owes its answer */
+	bool answered; /* time was over: its answer goes nowhere */
+	uint32_t key;
+	int64_t deadline;
+};
+
+static struct question questions[QUESTIONS_MAX];
+static size_t busy_count;
+static int64_t next_deadline = INT64_MAX;
+static struct watch dial = { .fd = -1 };
+static char packet_bytes[PACKET_MAX];
+
+/* ---- answers ---- */
+
+static void
+dial_lost(void)
+{
+	loop_remove(&dial);
+	io_close(&dial.fd);
+	for (size_t i = 0; i < QUESTIONS_MAX; i++)
+		questions[i].answered = true;
+}
+
+/* dial never leaves answers lying: a full socket means that it is stuck, and
+ * its own timer then speaks for us. */
+static void
+answer(uint32_t key, const struct resolver_result *r)
+{
+	struct buf packet = BUF_ON(packet_bytes);
+
+	if (dial.fd < 0)
+		return;
+	packet_begin(&packet, 'A');
+	packet_u32(&packet, key);
+	packet_u8(&packet, (uint8_t)r->answer.status);
+	packet_u8(&packet, (uint8_t)r->security);
+	packet_u32(&packet, r->answer.ttl);
+	packet_u32(&packet, r->answer.count);
+	buf_put(&packet, r->records);
+	if (packet_send(dial.fd, buf_str(&packet), NULL, 0) == 0)
+		return;
+	if (errno == EAGAIN)
+		LOG(WARN, "answer-dropped", F_TEXT("link", "dial"));
+	else
+		dial_lost();
+}
+
+static void
+answer_failed(uint32_t key)
+{
+	const struct resolver_result failed = {
+		.answer = { .status = ANSWER_FAILED },
+		.security = RESOLVER_UNKNOWN,
+		.records = STR(""),
+	};
+
+	answer(key, &failed);
+}
+
+static void
+on_resolved(void *arg, const struct resolver_result *r)
+{
+	struct question *q = arg;
+
+	q->busy = false;
+	busy_count--;
+	if (!q->answered)
+		answer(q->key, r);
+}
+
+/* ---- questions ---- */
+
+static struct question *
+question_slot(void)
+{
+	static size_t next;
+
+	for (size_t i = 0; i < QUESTIONS_MAX; i++) {
+		struct question *q = &questions[next++ % QUESTIONS_MAX];
+
+		if (!q->busy)
+			return q;
+	}
+	return NULL;
+}
+
+static void
+take_question(struct str bytes)
+{
+	struct packet p = packet_open(bytes);
+	uint32_t key = packet_get_u32(&p);
+	uint32_t type = packet_get_u32(&p);
+	struct str name = packet_get_str(&p, ANSWER_NAME);
+
+	if (!packet_end(&p) || p.type != 'Q') {
+		LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
+		return;
+	}
+	struct question *q = question_slot();
+	if (q == NULL || !answer_type_known(type) || !address_is_domain(name)) {
+		answer_failed(key);
+		return;
+	}
+	*q = (struct question){ .busy = true,
+		.key = key,
+		.deadline = clock_mono_ms() + QUESTION_MS };
+	busy_count++;
+	if (q->deadline < next_deadline)
+		next_deadline = q->deadline;
+	if (resolver_ask(name, (enum answer_type)type, on_resolved, q) < 0) {
+		q->busy = false;
+		busy_count--;
+		answer_failed(key);
+	}
+}
+
+static void
+on_dial(struct watch *w, uint32_t events)
+{
+	static char storage[1024];
+
+	(void)events;
+	for (int i = 0; i < PACKETS_PER_TURN && w->fd >= 0; i++) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int got = packet_recv(w->fd, storage, sizeof(storage),
+		    MSG_DONTWAIT, &bytes, fds, &nfds);
+
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (got < 0 && errno == EMSGSIZE) {
+			LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
+			continue;
+		}
+		if (got <= 0) {
+			dial_lost();
+			return;
+		}
+		packet_close_fds(fds, nfds);
+		take_question(bytes);
+	}
+}
+
+static void
+on_link(struct str peer, int fd)
+{
+	if (!str_eq(peer, STR("dial"))) {
+		io_close(&fd);
+		return;
+	}
+	dial_lost();
+	dial = (struct watch){ .fd = fd, .ready = on_dial };
+	if (loop_add(&dial, EPOLLIN) < 0) {
+		LOG(ERROR, "link", F_ERRNO(errno));
+		io_close(&dial.fd);
+	}
+}
+
+/* ---- time ---- */
+
+/* libunbound is left to find its own end; its answer then goes nowhere. */
+static int
+end_old_questions(void)
+{
+	int64_t now = clock_mono_ms();
+
+	if (busy_count == 0) {
+		next_deadline = INT64_MAX;
+		return -1;
+	}
+	if (now < next_deadline)
+		return (int)(next_deadline - now);
+	next_deadline = INT64_MAX;
+	for (size_t i = 0; i < QUESTIONS_MAX; i++) {
+		struct question *q = &questions[i];
+
+		if (!q->busy || q->answered)
+			continue;
+		if (q->deadline <= now) {
+			q->answered = true;
+			answer_failed(q->key);
+		} else if (q->deadline < next_deadline) {
+			next_deadline = q->deadline;
+		}
+	}
+	return next_deadline == INT64_MAX ? -1 : (int)(next_deadline - now);
+}
+
+static int
+sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+static int
+before_wait(void)
+{
+	int tick = resolver_tick();
+	int timers = events_run_timers();
+
+	return sooner(sooner(tick, timers), end_old_questions());
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct role role = {
+		.name = "dnsd",
+		.user = "posternn",
+		.help = "postern-dnsd: asks the DNS; run by postern-start\n",
+		.on_link = on_link,
+		/* on reload start runs a new one, which reads the resolvers */
+		.on_reload = loop_stop,
+	};
+
+	role_init(&role, argc, argv);
+	resolver_init(ROLE_FD_CONTROL);
+	sandbox_enter(&sandbox);
+	role_ready();
+	loop_run(before_wait);
+	return EXITCODE_DONE;
+}
