@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """One resident role under test: this plays postern-start and the neighbours."""
+import ctypes
 import os
 import pathlib
 import shutil
@@ -82,9 +83,23 @@ def packet(sock, timeout=10):
     return f
 
 
+def enter_netns(name):
+    """This thread goes there; returns a descriptor of where it was."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    to = name if isinstance(name, int) else os.open(
+        f"/run/netns/{name}", os.O_RDONLY)
+    if libc.setns(to, 0x40000000) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(to)
+    return back
+
+
 class Role:
-    def __init__(self, program, control=None, env=None):
+    def __init__(self, program, control=None, env=None, args=(), doors=()):
         self.program = program
+        self.args = list(args)
+        self.doors = list(doors)  # listening sockets, for fd 6 and up
         self.control = {"me": "tester.example", **(control or {})}
         self.env = env or {}
         self.links = []
@@ -100,17 +115,25 @@ class Role:
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def wire():
+            if self.netns:
+                enter_netns(self.netns)
             # numbers above those that are laid, so that none is overwritten
             a = os.dup2(far.fileno(), 30)
             b = os.dup2(dirfd, 31)
             os.dup2(a, 3)
             os.dup2(b, 4)
-            os.set_inheritable(3, True)
-            os.set_inheritable(4, True)
+            high = [os.dup2(d.fileno(), 32 + i)
+                    for i, d in enumerate(self.doors)]
+            for i, d in enumerate(high):
+                os.dup2(d, 6 + i)
+            for fd in given:
+                os.set_inheritable(fd, True)
+
+        given = (3, 4, *range(6, 6 + len(self.doors)))
 
         self.process = subprocess.Popen(
-            [str(BIN / self.program)], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, preexec_fn=wire, pass_fds=(3, 4),
+            [str(BIN / self.program), *self.args], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, preexec_fn=wire, pass_fds=given,
             close_fds=True, env={**os.environ, **self.env})
         os.close(log)
         os.close(dirfd)
