@@ -96,8 +96,10 @@ def enter_netns(name):
 
 
 class Role:
-    def __init__(self, program, control=None, env=None, args=(), doors=()):
+    def __init__(self, program, control=None, env=None, netns=None, args=(),
+                 doors=()):
         self.program = program
+        self.netns = netns
         self.args = list(args)
         self.doors = list(doors)  # listening sockets, for fd 6 and up
         self.control = {"me": "tester.example", **(control or {})}
@@ -132,8 +134,8 @@ class Role:
         given = (3, 4, *range(6, 6 + len(self.doors)))
 
         self.process = subprocess.Popen(
-            [str(BIN / self.program), *self.args], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, preexec_fn=wire, pass_fds=given,
+            [str(BIN / self.program), *self.args], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, preexec_fn=wire, pass_fds=given,
             close_fds=True, env={**os.environ, **self.env})
         os.close(log)
         os.close(dirfd)
