@@ -37,12 +37,32 @@ static const struct sandbox_rule keeper_rules[] = {
 };
 
 /* The worker's own filter, on top of the keeper's. */
-static const int worker_calls[] = { SCMP_SYS(read), SCMP_SYS(write),
-	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk),
-	SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(exit),
-	SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid),
-	SCMP_SYS(gettid) };
+static const int worker_calls[] = {
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(futex),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+#if defined(__SANITIZE_ADDRESS__) || defined(POSTERN_SANITIZED)
+	/* what the sanitizers' run time needs, in such builds only */
+	SCMP_SYS(mprotect),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(readlink),
+	SCMP_SYS(getrlimit),
+#endif
+};
 
 static const struct sandbox keeper_sandbox = { .role = "userd-hash",
 	.rules = keeper_rules,
