@@ -10,7 +10,7 @@
 #include "common/verdict.h"
 
 enum {
-	REPORTS_MAX = 1024,
+	REPORTS_MAX = 4096,
 	REPORTS_TEXTS = 128, /* long texts at a time */
 	REPORTS_NO_TASK = -1
 };

@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: ISC
+ * postern-become: starts the processes that work as a mailbox's owner:
+ * postern-local for qmgr, postern-pop3d for userd.  Runs as root, with no other
+ * capability than to change users; in a suite of one ordinary user as that
+ *user, and then for nobody else.  Reads fixed small requests from qmgr and
+ *userd, no mail, no stranger's byte.  What it may become is in account.c, how
+ *in spawn.c, its confinement in guard.c.
+ *
+ *	fd 5	the mail directory: base of the owner's virtual mailboxes
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/die.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "common/role.h"
+#include "send/guard.h"
+#include "send/spawn.h"
+
+enum {
+	CHILDREN = 1024,  /* requests in work and processes that run */
+	LOCALS_MAX = 256, /* of these */
+	STARTS_MAX = 2	  /* of a local that ends before it takes its socket */
+};
+
+enum child_kind { CHILD_FREE, CHILD_LOCAL, CHILD_POP3D, CHILD_REFUSED };
+
+/* A request and the process that came of it. */
+struct child {
+	enum child_kind kind;
+	pid_t pid; /* 0: none, or reaped */
+	unsigned starts;
+	struct watch status;  /* fd -1: it runs, or it is known why not */
+	struct watch control; /* to a local; fd -1: it has ended */
+	bool asked, resumed;  /* qmgr waits for its job socket */
+	int job_fd, qmgr_fd;  /* both ends, until the local has taken one */
+	uint64_t key;
+	char due; /* what is to be answered: A F to qmgr, K Z to userd; or 0 */
+	enum verdict verdict;
+	const char *text; /* of F and Z; lives for ever */
+	struct account account;
+	bool is_owner;
+};
+
+struct link {
+	struct watch watch;
+	bool blocked; /* the other side takes no more */
+	bool end_due; /* E is to follow the resumed ones */
+};
+
+static struct child children[CHILDREN];
+static size_t free_count = CHILDREN, local_count;
+static struct link qmgr, userd;
+static struct account owner;
+static int local_program = -1, pop3d_program = -1;
+static struct watch signals;
+static char packet_space[PACKET_MAX];
+
+static void start_local(uint64_t key, const struct account *, bool is_owner,
+    int job_fd, int qmgr_fd, unsigned starts);
+
+/* ---- children ---- */
+
+static struct child *
+new_child(enum child_kind kind, uint64_t key)
+{
+	for (size_t i = 0; i < CHILDREN; i++) {
+		if (children[i].kind != CHILD_FREE)
+			continue;
+		children[i] = (struct child){ .kind = kind,
+			.key = key,
+			.status = { .fd = -1 },
+			.control = { .fd = -1 },
+			.job_fd = -1,
+			.qmgr_fd = -1 };
+		free_count--;
+		local_count += kind == CHILD_LOCAL;
+		return &children[i];
+	}
+	bug("no place for a child"); /* read_link looked */
+}
+
+static void
+free_if_over(struct child *c)
+{
+	if (c->kind == CHILD_FREE || c->pid != 0 || c->status.fd >= 0 ||
+	    c->control.fd >= 0 || c->due != 0)
+		return;
+	local_count -= c->kind == CHILD_LOCAL;
+	free_count++;
+	c->kind = CHILD_FREE;
+}
+
+static void
+forget_request(struct child *c)
+{
+	io_close(&c->job_fd);
+	io_close(&c->qmgr_fd);
+	c->asked = c->resumed = false;
+	c->due = 0;
+}
+
+static void
+drop_watch(struct watch *w)
+{
+	loop_remove(w);
+	io_close(&w->fd);
+}
+
+static struct child *
+find_local(const struct account *a, bool is_owner)
+{
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &children[i];
+		if (c->kind == CHILD_LOCAL && c->control.fd >= 0 &&
+		    c->is_owner == is_owner &&
+		    str_eq(str_of(c->account.name), str_of(a->name)))
+			return c;
+	}
+	return NULL;
+}
+
+/* ---- answers ---- */
+
+static bool
+is_due_to(const struct child *c, const struct link *l)
+{
+	bool to_qmgr = c->due == 'A' || c->due == 'F';
+	return c->kind != CHILD_FREE && c->due != 0 && to_qmgr == (l == &qmgr);
+}
+
+static int
+send_due(struct child *c, int fd)
+{
+	struct buf b = BUF_ON(packet_space);
+	packet_begin(&b, c->due);
+	packet_u64(&b, c->key);
+	if (c->due == 'A') {
+		packet_u8(&b, c->resumed ? 1 : 0);
+		packet_str(&b, c->is_owner ? STR("") : str_of(c->account.name));
+		return packet_send(fd, buf_str(&b), &c->qmgr_fd, 1);
+	}
+	if (c->due == 'F')
+		packet_u8(&b, (uint8_t)c->verdict);
+	if (c->due != 'K')
+		packet_str(&b, str_of(c->text));
+	return packet_send(fd, buf_str(&b), NULL, 0);
+}
+
+static void
+lose_link(struct link *l)
+{
+	drop_watch(&l->watch);
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &children[i];
+		bool is_qmgrs = c->kind == CHILD_LOCAL && l == &qmgr;
+		if (is_due_to(c, l) || (is_qmgrs && c->asked)) {
+			forget_request(c);
+			free_if_over(c);
+		}
+	}
+}
+
+/* 0; -1: the link is full (to be tried again) or lost. */
+static int
+put(struct link *l, int sent)
+{
+	if (sent == 0)
+		return 0;
+	l->blocked = errno == EAGAIN || errno == ENOBUFS;
+	if (!l->blocked)
+		lose_link(l);
+	return -1;
+}
+
+static void
+answer_all(struct link *l)
+{
+	l->blocked = false;
+	for (size_t i = 0; i < CHILDREN && l->watch.fd >= 0; i++) {
+		struct child *c = &children[i];
+		if (!is_due_to(c, l))
+			continue;
+		if (put(l, send_due(c, l->watch.fd)) < 0)
+			return;
+		forget_request(c);
+		free_if_over(c);
+	}
+	if (l->end_due && l->watch.fd >= 0 &&
+	    put(l, packet_send(l->watch.fd, STR("E"), NULL, 0)) == 0)
+		l->end_due = false;
+}
+
+static void
+answer(struct child *c, struct link *l, char type, enum verdict verdict,
+    const char *text)
+{
+	c->due = type;
+	c->verdict = verdict;
+	c->text = text;
+	if (l->watch.fd < 0) {
+		forget_request(c);
+		free_if_over(c);
+	} else if (!l->blocked) {
+		answer_all(l);
+	}
+}
+
+static void
+refuse(struct link *l, uint64_t key, enum verdict verdict, const char *text)
+{
+	answer(new_child(CHILD_REFUSED, key), l, l == &qmgr ? 'F' : 'Z',
+	    verdict, text);
+}
+
+/* ---- what a child says ---- */
+
+static void
+start_failed(struct child *c, enum verdict verdict, const char *text)
+{
+	LOG(WARN, "start-failed", F_TEXT("user", c->account.name),
+	    F_TEXT("reason", text));
+	if (c->kind == CHILD_POP3D)
+		answer(c, &userd, 'Z', verdict, text);
+	else if (c->asked)
+		answer(c, &qmgr, 'F', verdict, text);
+}
+
+/* True when it is known how the start went. */
+static bool
+read_status(struct child *c)
+{
+	enum verdict verdict;
+	const char *text;
+	int failed = spawn_failure(c->status.fd, &verdict, &text);
+	if (failed < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	drop_watch(&c->status);
+	if (failed != 0)
+		start_failed(c, failed > 0 ? verdict : VERDICT_DEFER,
+		    failed > 0 ? text : "4.3.0 the start cannot be watched");
+	else if (c->kind == CHILD_POP3D)
+		answer(c, &userd, 'K', VERDICT_OK, "");
+	return true;
+}
+
+static void
+on_status(struct watch *w, uint32_t events)
+{
+	struct child *c = w->arg;
+	(void)events;
+	if (read_status(c))
+		free_if_over(c);
+}
+
+/* Ended before it took its job socket: it had been idle, or it cannot run. */
+static void
+start_again(struct child *c)
+{
+	int job_fd = c->job_fd, qmgr_fd = c->qmgr_fd;
+	if (c->starts >= STARTS_MAX) {
+		start_failed(c, VERDICT_DEFER,
+		    "4.3.0 the delivery program ended at once");
+		return;
+	}
+	if (free_count == 0) {
+		start_failed(c, VERDICT_DEFER, "4.3.2 too much to do");
+		return;
+	}
+	c->job_fd = c->qmgr_fd = -1;
+	c->asked = false;
+	start_local(
+	    c->key, &c->account, c->is_owner, job_fd, qmgr_fd, c->starts + 1);
+}
+
+static void
+local_ended(struct child *c)
+{
+	drop_watch(&c->control);
+	if (c->status.fd >= 0)
+		(void)read_status(c);
+	if (c->asked && c->resumed)
+		forget_request(c);
+	else if (c->asked && c->due == 0)
+		start_again(c);
+	free_if_over(c);
+}
+
+static void
+on_control(struct watch *w, uint32_t events)
+{
+	struct child *c = w->arg;
+	char space[8];
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	(void)events;
+	int n = packet_recv(
+	    w->fd, space, sizeof(space), MSG_DONTWAIT, &bytes, fds, &nfds);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0)
+		packet_close_fds(fds, nfds);
+	if (n <= 0 || !str_eq(bytes, STR("A"))) {
+		local_ended(c);
+		return;
+	}
+	c->starts = 0;
+	if (c->asked && c->due == 0)
+		answer(c, &qmgr, 'A', VERDICT_OK, "");
+}
+
+static void
+log_end(const struct child *c, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	LOG(WARN, "child-died", F_TEXT("user", c->account.name),
+	    F_TEXT("program", c->kind == CHILD_POP3D ? "pop3d" : "local"),
+	    F_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+	    F_NUM("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
+}
+
+static void
+on_signals(struct watch *w, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+	(void)events;
+	if (read(w->fd, &info, sizeof(info)) < 0 && errno != EAGAIN)
+		die(EXITCODE_TEMPORARY, "signalfd", errno);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < CHILDREN; i++) {
+			struct child *c = &children[i];
+			if (c->kind == CHILD_FREE || c->pid != pid)
+				continue;
+			log_end(c, status);
+			c->pid = 0;
+			free_if_over(c);
+		}
+	}
+}
+
+/* ---- postern-local ---- */
+
+static int
+watch_child(struct child *c, int status_fd, int control_fd)
+{
+	c->status =
+	    (struct watch){ .fd = status_fd, .ready = on_status, .arg = c };
+	c->control =
+	    (struct watch){ .fd = control_fd, .ready = on_control, .arg = c };
+	if (loop_add(&c->status, EPOLLIN) < 0)
+		return -1;
+	return control_fd < 0 ? 0 : loop_add(&c->control, EPOLLIN);
+}
+
+/* Gives it a fresh job socket, or that which another did not take. */
+static int
+give_job_socket(struct child *c, uint64_t key, int job_fd, int qmgr_fd)
+{
+	int pair[2] = { job_fd, qmgr_fd };
+	if (job_fd < 0 && io_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, pair) < 0)
+		return -1;
+	c->key = key;
+	c->asked = true;
+	c->job_fd = pair[0];
+	c->qmgr_fd = pair[1];
+	return packet_send(c->control.fd, STR("N"), &pair[0], 1);
+}
+
+static void
+start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
+    int qmgr_fd, unsigned starts)
+{
+	static char name[] = "postern-local", as_user[] = "user",
+		    as_owner[] = "virtual";
+	struct child *c = new_child(CHILD_LOCAL, key);
+	c->account = *a;
+	c->is_owner = is_owner;
+	c->starts = starts;
+	c->asked = true;
+	c->job_fd = job_fd;
+	c->qmgr_fd = qmgr_fd;
+	int pair[2] = { -1, -1 }, status_fd = -1;
+	char *user_argv[] = { name, as_user, c->account.name, c->account.home,
+		NULL };
+	char *owner_argv[] = { name, as_owner, NULL };
+	if (io_pair(SOCK_SEQPACKET, pair) == 0) {
+		struct spawn s = { .program_fd = local_program,
+			.argv = is_owner ? owner_argv : user_argv,
+			.fds = { SPAWN_KEEP, SPAWN_KEEP, SPAWN_KEEP, pair[1],
+			    -1, SPAWN_NONE },
+			.mail_dirfd = ROLE_FD_DIR };
+		c->pid = spawn(&s, a, &status_fd);
+	}
+	io_close(&pair[1]);
+	if (c->pid <= 0 || watch_child(c, status_fd, pair[0]) < 0 ||
+	    give_job_socket(c, key, job_fd, qmgr_fd) < 0) {
+		int saved = errno;
+		LOG(ERROR, "cannot-start", F_TEXT("user", a->name),
+		    F_ERRNO(saved));
+		c->pid = c->pid < 0 ? 0 : c->pid;
+		if (c->control.fd < 0)
+			io_close(&pair[0]);
+		else
+			drop_watch(&c->control);
+		start_failed(c, VERDICT_DEFER,
+		    "4.3.0 no process or descriptor for the delivery");
+		free_if_over(c);
+	}
+}
+
+static void
+take_local_request(struct packet *p)
+{
+	uint64_t key = packet_get_u64(p);
+	struct str user = packet_get_str(p, LIMIT_USER);
+	struct account a;
+	enum verdict verdict;
+	const char *text;
+	if (!packet_end(p)) {
+		LOG(ERROR, "bad-packet", F_TEXT("from", "qmgr"));
+		lose_link(&qmgr);
+		return;
+	}
+	if (!account_find(&owner, user, &a, &verdict, &text)) {
+		refuse(&qmgr, key, verdict, text);
+		return;
+	}
+	struct child *c = find_local(&a, user.n == 0);
+	if (c != NULL && c->asked) {
+		refuse(&qmgr, key, VERDICT_DEFER,
+		    "4.3.0 this user's delivery is being started already");
+	} else if (c != NULL && give_job_socket(c, key, -1, -1) == 0) {
+		c->starts = 0; /* its A follows when it has it */
+	} else if (c != NULL) {
+		local_ended(c); /* and is started afresh */
+	} else if (local_count >= LOCALS_MAX) {
+		refuse(&qmgr, key, VERDICT_DEFER,
+		    "4.3.2 too many users' deliveries at a time");
+	} else {
+		start_local(key, &a, user.n == 0, -1, -1, 1);
+	}
+}
+
+/* ---- postern-pop3d ---- */
+
+static void
+start_pop3d(
+    uint64_t key, const struct account *a, struct str bytes, const int *fds)
+{
+	static char name[] = "postern-pop3d";
+	char *argv[] = { name, NULL };
+	struct child *c = new_child(CHILD_POP3D, key);
+	c->account = *a;
+	int pair[2] = { -1, -1 }, status_fd = -1;
+	if (io_pair(SOCK_SEQPACKET, pair) == 0 &&
+	    packet_send(pair[0], bytes, NULL, 0) == 0) {
+		struct spawn s = { .program_fd = pop3d_program,
+			.argv = argv,
+			.fds = { fds[0], fds[1], SPAWN_KEEP, pair[1], -1,
+			    fds[2] },
+			.mail_dirfd = ROLE_FD_DIR };
+		c->pid = spawn(&s, a, &status_fd);
+	}
+	io_close(&pair[0]);
+	io_close(&pair[1]);
+	if (c->pid <= 0 || watch_child(c, status_fd, -1) < 0) {
+		LOG(ERROR, "cannot-start", F_TEXT("user", a->name),
+		    F_ERRNO(errno));
+		c->pid = c->pid < 0 ? 0 : c->pid;
+		io_close(&c->status.fd);
+		start_failed(c, VERDICT_DEFER,
+		    "4.3.0 no process or descriptor for the session");
+	}
+}
+
+/* True when the packet is a login: the fields are pop3d's to read. */
+static bool
+read_login(struct packet *p, uint64_t *key, struct str *user)
+{
+	*key = packet_get_u64(p);
+	*user = packet_get_str(p, LIMIT_USER);
+	for (int i = 0; i < 5; i++) /* maildir, sid, peer, login, read */
+		(void)packet_get_str(p, PACKET_MAX);
+	return p->type == 'P' && packet_end(p);
+}
+
+static void
+take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
+{
+	uint64_t key;
+	struct str user;
+	struct account a;
+	enum verdict verdict;
+	const char *text;
+	if (!read_login(p, &key, &user) || nfds != 3) {
+		LOG(ERROR, "bad-packet", F_TEXT("from", "userd"));
+		lose_link(&userd);
+	} else if (!account_find(&owner, user, &a, &verdict, &text)) {
+		refuse(&userd, key, verdict, text);
+	} else if (pop3d_program < 0) {
+		refuse(&userd, key, VERDICT_DEFER,
+		    "4.3.0 postern-pop3d is not installed");
+	} else {
+		start_pop3d(key, &a, bytes, fds);
+	}
+}
+
+/* ---- links ---- */
+
+static void
+on_link_ready(struct watch *w, uint32_t events)
+{
+	struct link *l = w->arg;
+	if ((events & EPOLLOUT) != 0)
+		answer_all(l);
+	while (w->fd >= 0 && free_count > 1) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int n = packet_recv(w->fd, packet_space, sizeof(packet_space),
+		    MSG_DONTWAIT, &bytes, fds, &nfds);
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			lose_link(l);
+			return;
+		}
+		struct packet p = packet_open(bytes);
+		if (l == &qmgr && p.type == 'L')
+			take_local_request(&p);
+		else if (l == &userd && p.type == 'P')
+			take_login(&p, bytes, fds, nfds);
+		else
+			lose_link(l);
+		packet_close_fds(fds, nfds);
+	}
+}
+
+/* Every local gets a job socket of the new qmgr's. */
+static void
+resume_all(void)
+{
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &children[i];
+		if (c->kind != CHILD_LOCAL || c->control.fd < 0)
+			continue;
+		if (give_job_socket(c, 0, -1, -1) < 0) {
+			forget_request(c);
+			continue; /* it is ending */
+		}
+		c->resumed = true;
+		c->due = 'A';
+	}
+	qmgr.end_due = true;
+	answer_all(&qmgr);
+}
+
+static void
+on_link(struct str peer, int fd)
+{
+	struct link *l = str_eq(peer, STR("qmgr"))    ? &qmgr
+			 : str_eq(peer, STR("userd")) ? &userd
+						      : NULL;
+	if (l == NULL) {
+		close(fd);
+		return;
+	}
+	if (l->watch.fd >= 0)
+		lose_link(l);
+	*l = (struct link){ .watch = {
+				.fd = fd, .ready = on_link_ready, .arg = l } };
+	if (loop_add(&l->watch, EPOLLIN) < 0) {
+		LOG(ERROR, "link", F_STR("peer", peer), F_ERRNO(errno));
+		io_close(&l->watch.fd);
+		return;
+	}
+	if (l == &qmgr)
+		resume_all();
+}
+
+/* Requests are read only while there is a place for one. */
+static int
+before_wait(void)
+{
+	struct link *links[] = { &qmgr, &userd };
+	for (size_t i = 0; i < N_ELEMENTS(links); i++)
+		if (links[i]->watch.fd >= 0)
+			loop_change(&links[i]->watch,
+			    (free_count > 1 ? EPOLLIN : 0U) |
+				(links[i]->blocked ? EPOLLOUT : 0U));
+	return -1;
+}
+
+/* ---- start ---- */
+
+static int
+open_program(const char *name)
+{
+	char text[4096];
+	struct buf path = BUF_ON(text);
+	int fd = open(layout_program(name, &path), O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		LOG(ERROR, "program-missing", F_TEXT("program", name),
+		    F_ERRNO(errno));
+	return fd;
+}
+
+static void
+open_all(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	if (fcntl(ROLE_FD_DIR, F_GETFD) < 0)
+		die(EXITCODE_PERMANENT, "the mail directory (fd 5)", errno);
+	local_program = open_program("postern-local");
+	pop3d_program = open_program("postern-pop3d");
+	if (local_program < 0)
+		die(EXITCODE_PERMANENT, "postern-local", errno);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		die(EXITCODE_TEMPORARY, "sigprocmask", errno);
+	signals = (struct watch){ .fd = signalfd(
+				      -1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.ready = on_signals };
+	if (signals.fd < 0 || loop_add(&signals, EPOLLIN) < 0)
+		die(EXITCODE_TEMPORARY, "signalfd", errno);
+	qmgr.watch.fd = userd.watch.fd = -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct role role = { .name = "become",
+		.user = "root",
+		.help = "usage: postern-become\n\n"
+			"Starts postern-local and postern-pop3d as the owners "
+			"of mailboxes.\n"
+			"Run by postern-start; see postern-become(8).\n",
+		.on_link = on_link };
+	role_init(&role, argc, argv);
+	account_init(&owner);
+	open_all();
+	guard_enter();
+	role_ready();
+	loop_run(before_wait);
+	return EXITCODE_DONE;
+}

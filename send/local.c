@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: ISC
+ * postern-local: puts mail into Maildirs.  Runs as the recipient: a system
+ * user, or the owner of the virtual mailboxes.  Started by postern-become, one
+ * for each busy user, with
+ *
+ *	fd 3	control socket to become: job sockets come through it
+ *	fd 4	the user's home, or the mail directory
+ *
+ * and the arguments "virtual", or "user" NAME HOME.  Jobs are pipelined: what
+ * waits is taken together, made durable together, reported together.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/sandbox.h"
+#include "send/localwork.h"
+
+enum {
+	FD_CONTROL = 3,
+	FD_BASE = 4,
+	BATCH = 64,		  /* jobs taken before they are worked on */
+	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
+	LINGER_MS = 5 * 1000,	  /* after the job socket was closed */
+	KEEP_MS = 60 * 1000,	  /* the same, while reports are kept */
+	IDLE_MS = 300 * 1000	  /* with an open job socket */
+};
+
+static const struct sandbox_rule rules[] = {
+	ALLOW_LOOP,
+	ALLOW_PACKETS,
+	ALLOW(shutdown, "the job socket, before an idle end"),
+	ALLOW(pread64, "the message"),
+	ALLOW(openat, "files in tmp/ and new/, .qmail"),
+	ALLOW(openat2, "directories below the base, no symbolic links"),
+	ALLOW(mkdirat, "a Maildir that is missing"),
+	ALLOW(renameat2, "tmp/ to new/"),
+	ALLOW(linkat, "the same where there is no RENAME_NOREPLACE"),
+	ALLOW(unlinkat, "leftovers in tmp/"),
+	ALLOW(getdents64, "what has been delivered; stale files in tmp/"),
+	ALLOW(lseek, "reading a directory again"),
+	ALLOW(fstat, "files and directories it opened"),
+	ALLOW(newfstatat, "the same, and the age of files in tmp/"),
+	ALLOW(sync_file_range, "durable before it is reported"),
+	ALLOW(fsync, "durable before it is reported"),
+	ALLOW(syncfs, "the same for many files at once"),
+};
+
+static struct localwork work;
+static struct watch control, jobs, runner;
+static bool orphan;	    /* become is gone: finish, take nothing new */
+static bool closing;	    /* the job socket is read no more */
+static int64_t quiet_since; /* monotonic ms; 0: busy */
+static char packet_space[PACKET_MAX];
+
+/* ---- reports ---- */
+
+static void
+drop_jobs(void)
+{
+	loop_remove(&jobs);
+	io_close(&jobs.fd);
+}
+
+/* Reads only while there is a place; qmgr keeps to less than there are. */
+static void
+watch_jobs(uint32_t more)
+{
+	bool reads = !closing && localwork_place(&work) != NULL;
+	if (jobs.fd >= 0)
+		loop_change(&jobs, (reads ? EPOLLIN : 0) | more);
+}
+
+/* Sends what is unsent; false while the socket takes no more. */
+static bool
+flush_reports(void)
+{
+	struct buf b = BUF_ON(packet_space);
+	const struct report *forward;
+	while (jobs.fd >= 0 && reports_next(&work.reports, &b, &forward)) {
+		if (forward != NULL)
+			localwork_put_forward(&work, forward, &b);
+		if (packet_send(jobs.fd, buf_str(&b), NULL, 0) == 0) {
+			reports_sent(&work.reports);
+			continue;
+		}
+		if (errno == EAGAIN || errno == ENOBUFS) {
+			watch_jobs(EPOLLOUT);
+			return false;
+		}
+		drop_jobs(); /* qmgr is gone: kept for the next one */
+	}
+	watch_jobs(0);
+	return true;
+}
+
+/* ---- the job socket ---- */
+
+static void
+take_acknowledgement(struct str bytes)
+{
+	struct packet p = packet_open(bytes);
+	uint64_t id = packet_get_u64(&p);
+	uint32_t n = packet_get_u32(&p);
+	for (uint32_t i = 0; i < n && !p.bad; i++) {
+		uint32_t idx = packet_get_u32(&p);
+		if (!p.bad)
+			localwork_acknowledge(&work, id, idx);
+	}
+}
+
+/* One packet.  True when there may be more.  begin: jobs are begun; else only
+ * acknowledgements count. */
+static bool
+take_job_packet(bool begin)
+{
+	struct localwork_job *j = localwork_place(&work);
+	if (j == NULL)
+		return false;
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	int n = packet_recv(jobs.fd, j->storage, sizeof(j->storage),
+	    MSG_DONTWAIT, &bytes, fds, &nfds);
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		if (!closing)
+			drop_jobs();
+		return false;
+	}
+	if (bytes.p[0] == 'K' || !begin) {
+		packet_close_fds(fds, nfds);
+		if (bytes.p[0] == 'K')
+			take_acknowledgement(bytes);
+		return true;
+	}
+	if (!localwork_take(&work, j, bytes, fds, nfds)) {
+		LOG(ERROR, "bad-packet", F_TEXT("from", "qmgr"));
+		drop_jobs();
+		return false;
+	}
+	return true;
+}
+
+static void
+on_jobs(struct watch *w, uint32_t events)
+{
+	/* closed by qmgr: jobs not begun are not ours, it sends them again */
+	bool begin = (events & (EPOLLHUP | EPOLLERR)) == 0;
+	(void)w;
+	quiet_since = 0;
+	for (unsigned n = 0; (n < BATCH || !begin) && jobs.fd >= 0; n++)
+		if (!take_job_packet(begin))
+			break;
+	if (!begin)
+		drop_jobs();
+	localwork_run(&work);
+	(void)flush_reports();
+}
+
+static void
+on_runner(struct watch *w, uint32_t events)
+{
+	(void)events;
+	quiet_since = 0;
+	localwork_on_runner(&work);
+	if (work.runner_fd < 0) {
+		w->fd = -1; /* closed: epoll has forgotten it */
+		loop_remove(w);
+	}
+	localwork_run(&work);
+	(void)flush_reports();
+}
+
+/* ---- a new job socket ---- */
+
+static void
+tell_one(void *arg, uint64_t id, uint32_t idx)
+{
+	struct buf b = BUF_ON(packet_space);
+	(void)arg;
+	packet_begin(&b, 'I');
+	packet_u64(&b, id);
+	packet_u32(&b, 1);
+	packet_u32(&b, idx);
+	/* at most tasks and jobs: fits in a socket that nobody used yet, or
+	 * qmgr sends the job again and it is found delivered */
+	if (packet_send(jobs.fd, buf_str(&b), NULL, 0) < 0)
+		LOG(WARN, "in-flight-untold", F_ID(id), F_ERRNO(errno));
+}
+
+static void
+use_job_socket(int fd)
+{
+	drop_jobs();
+	jobs.fd = fd;
+	if (io_nonblock(fd, true) < 0 || loop_add(&jobs, EPOLLIN) < 0) {
+		LOG(ERROR, "job-socket", F_ERRNO(errno));
+		io_close(&jobs.fd);
+		return;
+	}
+	localwork_in_flight(&work, tell_one, NULL);
+	reports_resend(&work.reports);
+	if (!flush_reports() || jobs.fd < 0 ||
+	    packet_send(jobs.fd, STR("E"), NULL, 0) < 0) {
+		LOG(ERROR, "job-socket", F_ERRNO(errno));
+		drop_jobs(); /* qmgr sees the end and asks become again */
+	}
+}
+
+static void
+on_control(struct watch *w, uint32_t events)
+{
+	char space[64];
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	(void)events;
+	int n = packet_recv(
+	    w->fd, space, sizeof(space), MSG_DONTWAIT, &bytes, fds, &nfds);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		orphan = true;
+		loop_remove(w);
+		return;
+	}
+	if (bytes.p[0] != 'N' || bytes.n != 1 || nfds != 1 || orphan) {
+		packet_close_fds(fds, nfds);
+		return;
+	}
+	use_job_socket(fds[0]);
+	/* become keeps the socket until it hears that somebody has it */
+	if (packet_send(w->fd, STR("A"), NULL, 0) < 0)
+		LOG(WARN, "become-gone", F_ERRNO(errno));
+}
+
+/* ---- the end ---- */
+
+/* Nothing more can arrive after this: what had arrived is still done. */
+static void
+close_intake(void)
+{
+	closing = true;
+	if (jobs.fd < 0 || shutdown(jobs.fd, SHUT_RD) < 0)
+		return;
+	do {
+		while (take_job_packet(true))
+			continue;
+		localwork_run(&work);
+	} while (jobs.fd >= 0 && take_job_packet(true));
+	localwork_run(&work);
+	(void)flush_reports();
+}
+
+/* How long it may stay as it is now; 0: for ever. */
+static int
+patience(void)
+{
+	if (!localwork_is_idle(&work))
+		return 0;
+	if (jobs.fd < 0)
+		return work.reports.count > 0 ? KEEP_MS : LINGER_MS;
+	return work.reports.count > 0 ? 0 : IDLE_MS;
+}
+
+static int
+before_wait(void)
+{
+	if ((orphan || closing) && localwork_is_idle(&work)) {
+		if (!closing)
+			close_intake();
+		if (localwork_is_idle(&work))
+			loop_stop();
+		return -1;
+	}
+	int wait = patience();
+	if (wait == 0) {
+		quiet_since = 0;
+		return -1;
+	}
+	int64_t now = clock_mono_ms();
+	if (quiet_since == 0)
+		quiet_since = now;
+	int64_t left = quiet_since + wait - now;
+	if (left > 0)
+		return (int)left;
+	close_intake();
+	if (localwork_is_idle(&work))
+		loop_stop();
+	return -1;
+}
+
+/* ---- start ---- */
+
+static void
+read_arguments(int argc, char **argv)
+{
+	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
+	work.system_user = str_eq(mode, STR("user")) && argc == 4;
+	if (!work.system_user && !(str_eq(mode, STR("virtual")) && argc == 2))
+		die(EXITCODE_PERMANENT,
+		    "postern-local is run by postern-become, not by hand", 0);
+	if (work.system_user) {
+		work.user = str_of(argv[2]);
+		work.home = str_of(argv[3]);
+	}
+	work.uid = getuid();
+	if (work.uid == 0 || geteuid() != work.uid)
+		die(EXITCODE_PERMANENT, "root's mail is not delivered", 0);
+}
+
+/* One local for a user at a time, whatever happens to become: names in tmp/
+ * rely on it.  The lock goes with the process. */
+static void
+lock_base(void)
+{
+	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+	while (flock(FD_BASE, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			LOG(WARN, "no-lock", F_ERRNO(errno));
+			return; /* a file system without locks */
+		}
+		if (clock_mono_ms() > until)
+			die(EXITCODE_TEMPORARY,
+			    "another delivery holds this user's directory", 0);
+		struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static void
+open_all(void)
+{
+	for (int fd = FD_CONTROL; fd <= FD_BASE; fd++)
+		if (io_cloexec(fd, true) < 0)
+			die(EXITCODE_PERMANENT, "descriptors 3 and 4", errno);
+	lock_base();
+	work.base_fd = FD_BASE;
+	work.runner_fd = -1;
+	if (work.system_user)
+		work.runner_fd = runner_start(FD_BASE, RUNNER_TIMEOUT_MS);
+	if (work.system_user && work.runner_fd < 0)
+		die(EXITCODE_TEMPORARY, "the program runner", errno);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		die(EXITCODE_TEMPORARY, "signal", errno);
+	char host[256] = "localhost";
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		die(EXITCODE_TEMPORARY, "gethostname", errno);
+	localwork_init(&work, str_of(host));
+	loop_init();
+	control = (struct watch){ .fd = FD_CONTROL, .ready = on_control };
+	runner = (struct watch){ .fd = work.runner_fd, .ready = on_runner };
+	jobs = (struct watch){ .fd = -1, .ready = on_jobs };
+	if (io_nonblock(FD_CONTROL, true) < 0 ||
+	    loop_add(&control, EPOLLIN) < 0 ||
+	    (runner.fd >= 0 && loop_add(&runner, EPOLLIN) < 0))
+		die(EXITCODE_TEMPORARY, "epoll_ctl", errno);
+}
+
+int
+main(int argc, char **argv)
+{
+	log_init("local");
+	read_arguments(argc, argv);
+	umask(077);
+	open_all();
+	const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
+	sandbox_enter(&(struct sandbox){ .role = "local",
+	    .rules = rules,
+	    .rule_count = N_ELEMENTS(rules),
+	    .dirs = dirs,
+	    .dir_count = N_ELEMENTS(dirs),
+	    .max_file = UINT64_C(1) << 40 });
+	loop_run(before_wait);
+	return EXITCODE_DONE;
+}
