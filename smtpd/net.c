@@ -20,7 +20,7 @@ void
 net_begin(struct net *net, int in, int out, int timeout_ms)
 {
 	struct timeval tv = { .tv_sec = timeout_ms / 1000,
-		.tv_usec = timeout_ms % 1000 * 1000 };
+		.tv_usec = timeout_ms % 1000 * 1000L };
 
 	net->in = in;
 	net->out = out;
@@ -37,6 +37,13 @@ void
 net_renew(struct net *net)
 {
 	net->deadline = clock_mono_ms() + net->timeout_ms;
+}
+
+void
+net_limit(struct net *net, int64_t latest)
+{
+	if (net->deadline > latest)
+		net->deadline = latest;
 }
 
 struct str

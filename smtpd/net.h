@@ -32,6 +32,8 @@ struct net {
 void net_begin(struct net *, int in, int out, int timeout_ms);
 /* The deadline is timeout_ms from now. */
 void net_renew(struct net *);
+/* The deadline is no later than this time (clock_mono_ms). */
+void net_limit(struct net *, int64_t latest);
 /* What has come and is not taken yet; valid until the next net_fill. */
 struct str net_input(const struct net *);
 void net_take(struct net *, size_t n);

@@ -14,9 +14,11 @@ enum {
 	ASK_TIMEOUT_MS = 60 * 1000,
 	ASK_MAX = 2048,
 	MAX_REFUSALS_LOGGED = 64,
-	/* a client that sends less than this in a timeout is not sending mail
-	 */
-	DATA_PROGRESS = 1024
+	REPLIES_MAX = 2 * REPLY_MAX, /* to a line: 354 and the verdict */
+	/* a client that sends less than so many bytes in so many times the
+	 * timeout is not sending mail */
+	DATA_PROGRESS = 1024,
+	DATA_PATIENCE = 4
 };
 
 static struct {
@@ -117,7 +119,8 @@ static bool
 read_body(void)
 {
 	struct data *d = &server.data;
-	size_t progress = 0;
+	size_t progress = DATA_PROGRESS;
+	int64_t latest = 0;
 	bool forgotten = false;
 
 	for (;;) {
@@ -141,8 +144,11 @@ read_body(void)
 		}
 		if (progress >= DATA_PROGRESS) {
 			progress = 0;
-			net_renew(&server.net);
+			latest = clock_mono_ms() +
+				 (int64_t)DATA_PATIENCE * server.net.timeout_ms;
 		}
+		net_renew(&server.net);
+		net_limit(&server.net, latest);
 		if (!fill())
 			return false;
 	}
@@ -157,7 +163,6 @@ read_message(enum session_action *next, size_t *reply_at)
 
 	put_received();
 	data_begin(&server.data, server.session.config->databytes);
-	net_renew(&server.net);
 	if (!read_body())
 		return false;
 	if (server.data.problem == DATA_GOOD &&
@@ -216,7 +221,7 @@ run_line(enum line_status status, struct str line)
 	struct buf *out = &server.net.output;
 	enum session_action action;
 
-	if (buf_room(out) < 2 * REPLY_MAX && net_flush(&server.net) != NET_OK)
+	if (buf_room(out) < REPLIES_MAX && net_flush(&server.net) != NET_OK)
 		return stop("client-gone", false);
 	size_t reply_at = buf_str(out).n;
 
@@ -265,9 +270,8 @@ serve(const struct serve_client *client, const struct session_config *config,
 	bool go_on = true;
 
 	begin(client, config, timeout_ms);
-	if (client->say_facts &&
-	    stream_facts(&server.stream, client->sid, client->peer_ip,
-		client->relay) < 0)
+	if (client->say_facts && stream_facts(&server.stream, client->sid,
+				     client->peer_ip, client->relay) < 0)
 		go_on = queue_gone();
 	else
 		session_greet(&server.session, &server.net.output);

@@ -66,6 +66,7 @@ start_template(const char *program, const char *control, int *link)
 	packet_begin(&b, 'L');
 	packet_str(&b, STR("listen-smtp"));
 	check(packet_send(channel[0], buf_str(&b), &ends[1], 1) == 0, "link");
+	close(dirfd);
 	close(ends[1]);
 	*link = ends[0];
 	return pid;
@@ -244,8 +245,8 @@ main(int argc, char **argv)
 	check(done != MAP_FAILED, "mmap");
 	for (unsigned i = 0; i < workers; i++)
 		if (fork() == 0)
-			worker(link, messages, body, start + seconds * 1000,
-			    &done[i]);
+			worker(link, messages, body,
+			    start + (int64_t)seconds * 1000, &done[i]);
 	for (unsigned i = 0; i < workers; i++)
 		wait(NULL);
 	double took = (double)(clock_mono_ms() - start) / 1000;

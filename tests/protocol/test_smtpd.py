@@ -406,6 +406,25 @@ def test_trickle_is_cut_off():
     lone.finish()
 
 
+def test_trickle_of_data_is_cut_off():
+    """Slow typing is fine; a message that gets nowhere is not."""
+    lone = Lone({"timeoutsmtpd": "1"})
+    c = lone.client
+    hello(c)
+    start_data(c)
+    started = time.monotonic()
+    try:
+        for _ in range(30):
+            c.send(b"typing\r\n")
+            time.sleep(0.4)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert 2 < time.monotonic() - started < 8
+    assert c.rest().startswith(b"421 4.4.2")
+    assert lone.queue.messages == []
+    lone.finish()
+
+
 def test_last_reply_is_not_lost_to_a_reset():
     place = Place()
     place.start_services()
