@@ -27,7 +27,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(connect, "connections to mail hosts"),
 	ALLOW(getsockopt, "how a connect ended"),
 	ALLOW(setsockopt, "TCP_NODELAY, SO_KEEPALIVE"),
-	ALLOW(getsockname, "a connection to this very host is dropped"),
+	ALLOW(bind, "whether an address is this host's own"),
 	ALLOW(openat, "control files, on reload"),
 	ALLOW(fstat, "control files, on reload"),
 	ALLOW(newfstatat, "control files, on reload"),

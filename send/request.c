@@ -174,29 +174,29 @@ hand_over(struct request *r)
 /* ---- connecting ---- */
 
 static bool
-is_this_host(const struct request *r)
+can_bind(const struct ip *ip)
 {
 	struct sockaddr_storage local;
-	socklen_t n = sizeof(local);
-	struct ip ip;
-	uint16_t port;
+	socklen_t n = ip_to_sockaddr(ip, 0, &local);
+	int fd = socket(local.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&local, n) == 0;
 
-	return getsockname(r->watch.fd, (struct sockaddr *)&local, &n) == 0 &&
-	       ip_from_sockaddr(&local, &ip, &port) &&
-	       ip_eq(&ip, &r->target.ip);
+	io_close(&fd);
+	return bound;
 }
 
-static void
-connected(struct request *r)
+/* Only an address of this host can be bound, unless ip_nonlocal_bind is set:
+ * then documentation addresses can be, too.  dial knows the addresses that were
+ * there when it started; this finds the later ones. */
+static bool
+is_this_host(const struct ip *ip)
 {
-	/* an address that this host got after dial was started */
-	if (!r->walk.routed && is_this_host(r)) {
-		request_close(r);
-		walk_met_self(&r->walk);
-		step(r);
-		return;
-	}
-	hand_over(r);
+	static const struct ip nobodys[2] = {
+		{ { [10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, 1 } },
+		{ { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } },
+	};
+
+	return can_bind(ip) && !can_bind(&nobodys[ip_is_v4(ip) ? 0 : 1]);
 }
 
 static void
@@ -217,7 +217,7 @@ on_connect(struct watch *w, uint32_t events)
 	if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
 		error = errno;
 	if (error == 0) {
-		connected(r);
+		hand_over(r);
 		return;
 	}
 	connect_failed(r, error);
@@ -312,7 +312,9 @@ step(struct request *r)
 			ask(r);
 			return;
 		case WALK_CONNECT:
-			if (try_target(r))
+			if (!r->walk.routed && is_this_host(&r->target.ip))
+				walk_met_self(&r->walk);
+			else if (try_target(r))
 				return;
 			break;
 		case WALK_OVER:
