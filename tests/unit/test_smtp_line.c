@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "common/buf.h"
 #include "smtpd/line.h"
 
 static struct str
