@@ -5,9 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "common/control.h"
 #include "common/domains.h"
@@ -16,6 +14,7 @@
 #include "common/limits.h"
 #include "common/packet.h"
 #include "install/check.h"
+#include "install/localsocket.h"
 #include "users/line.h"
 
 enum { TABLE_MAX = 1 << 30, ANSWER_MS = 3000, DOMAINS_ASKED = 1000 };
@@ -131,25 +130,6 @@ check_users(struct check *c, int control_dir)
 static int asked_fd;
 static unsigned domains_asked;
 
-static int
-userd_connect(void)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct buf path = { .p = sa.sun_path, .cap = sizeof(sa.sun_path) - 1 };
-	int run =
-	    open(layout_path(LAYOUT_RUN), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	buf_puts(&path, "/proc/self/fd/");
-	buf_put_u64(&path, (uint64_t)(run < 0 ? 0 : run));
-	buf_puts(&path, "/users");
-	if (run < 0 || fd < 0 ||
-	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
-		io_close(&fd);
-	io_close(&run);
-	return fd;
-}
-
 /* 'K', 'D', 'N', 'Z', or 0 when there is no answer. */
 static char
 userd_ask(struct str local, struct str domain)
@@ -210,7 +190,7 @@ check_running(struct check *c, int control_dir)
 	static char virtualdomains[] = "virtualdomains";
 
 	current = c;
-	asked_fd = userd_connect();
+	asked_fd = localsocket_connect("users");
 	if (asked_fd < 0) {
 		check_warning(c, "run/users", 0,
 		    "userd does not run: whether postmaster and abuse are "

@@ -72,37 +72,55 @@ roles_json(const struct running *rows, int n)
 	printf("]");
 }
 
+static uintmax_t
+both(const struct queuestats *q, const char *local, const char *remote)
+{
+	return (uintmax_t)(queuestats_value(q, local) +
+			   queuestats_value(q, remote));
+}
+
+static uintmax_t
+one(const struct queuestats *q, const char *name)
+{
+	return (uintmax_t)queuestats_value(q, name);
+}
+
 static void
 queue_print(const struct queuestats *q)
 {
-	char oldest[32];
+	char oldest[32] = "-";
+	int64_t birth = (int64_t)queuestats_value(q, "oldest-birth");
 
 	if (!q->known) {
 		printf("\nqueue: %s\n", q->why);
 		return;
 	}
-	duration(oldest, sizeof(oldest), (int64_t)q->oldest);
-	printf("\nqueue: %ju messages, %ju recipients (%ju local, %ju remote)\n"
-	       "       %ju in flight, %ju deferred, %ju held; oldest %s\n",
-	    (uintmax_t)q->messages, (uintmax_t)(q->local + q->remote),
-	    (uintmax_t)q->local, (uintmax_t)q->remote, (uintmax_t)q->in_flight,
-	    (uintmax_t)q->deferred, (uintmax_t)q->held,
-	    q->messages == 0 ? "-" : oldest);
+	if (birth > 0)
+		duration(oldest, sizeof(oldest), clock_now() - birth);
+	printf("\nqueue  %ju messages, %ju recipients, oldest %s\n",
+	    one(q, "messages"), one(q, "recipients"), oldest);
+	printf("       %ju queued, %ju in flight, %ju deferred, %ju held\n",
+	    both(q, "queued-local", "queued-remote"),
+	    both(q, "in-flight-local", "in-flight-remote"),
+	    both(q, "deferred-local", "deferred-remote"), one(q, "held"));
+	printf("agents %ju local, %ju remote, %ju connecting\n",
+	    one(q, "agents-local"), one(q, "agents-remote"),
+	    one(q, "connecting"));
+	printf("rates  last minute: %ju delivered, %ju deferred, %ju failed\n",
+	    one(q, "delivered-last-minute"), one(q, "deferred-last-minute"),
+	    one(q, "failed-last-minute"));
 }
 
 static void
 queue_json(const struct queuestats *q)
 {
-	if (!q->known) {
-		printf(",\"queue\":null");
-		return;
+	printf(",\"queue\":%s", q->known ? "{" : "null");
+	for (size_t i = 0; i < q->count && q->known; i++) {
+		printf("%s", i > 0 ? "," : "");
+		json_string(str_of(q->values[i].name));
+		printf(":%ju", (uintmax_t)q->values[i].value);
 	}
-	printf(
-	    ",\"queue\":{\"messages\":%ju,\"local\":%ju,\"remote\":%ju,"
-	    "\"in_flight\":%ju,\"deferred\":%ju,\"held\":%ju,\"oldest\":%ju}",
-	    (uintmax_t)q->messages, (uintmax_t)q->local, (uintmax_t)q->remote,
-	    (uintmax_t)q->in_flight, (uintmax_t)q->deferred, (uintmax_t)q->held,
-	    (uintmax_t)q->oldest);
+	printf("%s", q->known ? "}" : "");
 }
 
 static int
@@ -130,7 +148,7 @@ int
 cli_status(int argc, char **argv)
 {
 	static struct running rows[RUNNING_MAX];
-	struct queuestats queue;
+	static struct queuestats queue;
 	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {

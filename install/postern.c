@@ -12,9 +12,6 @@
 #include "install/cli.h"
 
 #pragma weak cli_queue
-#pragma weak cli_user
-#pragma weak cli_alias
-#pragma weak cli_why
 
 static const struct command {
 	const char *name;

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: ISC
- * queuestats: how deep the queue is, asked at run/qmgr.
+ * queuestats: what qmgr counts, asked at run/qmgr (INTERNALS.md "Ask: qmgr").
  */
 #ifndef QUEUESTATS_H
 #define QUEUESTATS_H
 
 #include "common/str.h"
 
+enum { QUEUESTATS_MAX = 64, QUEUESTATS_NAME = 32 };
+
 struct queuestats {
 	bool known;
 	const char *why; /* when it is not known */
-	uint64_t messages, local, remote;
-	uint64_t in_flight, deferred, held; /* recipients; held: messages */
-	uint64_t oldest;		    /* seconds */
+	size_t count;
+	struct {
+		char name[QUEUESTATS_NAME];
+		uint64_t value;
+	} values[QUEUESTATS_MAX];
 };
 
 /* Asks qmgr, for at most some seconds. */
 void queuestats_ask(struct queuestats *);
+/* The value of that name; 0 when qmgr did not give it. */
+uint64_t queuestats_value(const struct queuestats *, const char *name);
 
 #endif
