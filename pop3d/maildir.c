@@ -140,6 +140,7 @@ add_message(struct maildrop *m, enum maildrop_folder f, struct str name)
 		.folder = (uint8_t)f };
 	if (set_name(m, msg, name) != 0)
 		return -1;
+	msg->time = name_time(name);
 	(void)name_wire_octets(name, &msg->octets);
 	m->count++;
 	return 0;
@@ -154,20 +155,19 @@ unique_of(const struct maildrop *m, const struct maildrop_message *msg)
 }
 
 static int
-compare_unique(struct str a, struct str b)
+compare(const struct maildrop *m, const struct maildrop_message *a,
+    uint64_t time, struct str unique)
 {
-	uint64_t ta = name_time(a), tb = name_time(b);
-
-	if (ta != tb)
-		return ta < tb ? -1 : 1;
-	return str_cmp(a, b);
+	if (a->time != time)
+		return a->time < time ? -1 : 1;
+	return str_cmp(unique_of(m, a), unique);
 }
 
 static bool
 in_order(const struct maildrop *m, const struct maildrop_message *a,
     const struct maildrop_message *b)
 {
-	int c = compare_unique(unique_of(m, a), unique_of(m, b));
+	int c = compare(m, a, b->time, unique_of(m, b));
 
 	return c < 0 || (c == 0 && a->folder <= b->folder);
 }
@@ -388,10 +388,11 @@ static uint32_t
 find_unique(const struct maildrop *m, struct str unique)
 {
 	uint32_t lo = 0, hi = m->count;
+	uint64_t time = name_time(unique);
 
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (compare_unique(unique_of(m, &m->messages[mid]), unique) < 0)
+		if (compare(m, &m->messages[mid], time, unique) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;

@@ -17,6 +17,7 @@ enum { MAILDROP_MESSAGES_MAX = 1000000, MAILDROP_SCRATCH = 64 * 1024 };
 enum maildrop_folder { MAILDROP_NEW, MAILDROP_CUR };
 
 struct maildrop_message {
+	uint64_t time;	 /* of delivery, from the name */
 	uint64_t octets; /* as RETR sends it; MAILDROP_UNKNOWN */
 	uint32_t name;	 /* offset of the file name */
 	uint8_t name_n, unique_n;
