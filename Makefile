@@ -73,8 +73,8 @@ tools: $(TOOLS:%=$(B)/tool/%)
 # Fuzz harnesses: with FUZZ_ENGINE=-fsanitize=fuzzer to fuzz (make check-fuzz),
 # else with a main that replays the corpus.
 FUZZ_ENGINE ?=
-$(B)/fuzz/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a \
-		$(if $(FUZZ_ENGINE),,$(B)/tests/fuzz/replay.o)
+$(B)/fuzz/%: $$(addprefix $(B)/,$$($$*_OBJS)) \
+		$(if $(FUZZ_ENGINE),,$(B)/tests/fuzz/replay.o) $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(FUZZ_ENGINE) $^ $($*_LIBS) -lseccomp -o $@
