@@ -106,8 +106,8 @@ children_show(pid_t parent, bool json)
 			printf("+ and %zu more\n", n - i);
 			return;
 		}
-		if (!running_process(pids[i], &p))
-			continue;
+		if (!running_process(pids[i], &p) || p.name[0] == '?')
+			continue; /* gone, or ended and not yet reaped */
 		snprintf(name, sizeof(name), "+ %s", p.name);
 		show(name, pids[i], &p, json);
 	}
