@@ -27,6 +27,8 @@ put_acceptance(struct buf *out, const struct resolved *r)
 		packet_begin(out, 'N');
 	else if (resolve_accepts(r))
 		packet_begin(out, VERDICT_OK);
+	else if (r->kind == RESOLVE_EARLY)
+		ask_put_verdict(out, VERDICT_DEFER, resolve_text(r->kind));
 	else if (r->kind == RESOLVE_MX)
 		ask_put_verdict(
 		    out, VERDICT_FAIL, resolve_text(RESOLVE_UNKNOWN));
@@ -88,6 +90,7 @@ put_way(struct buf *out, const struct tables *t, const struct resolved *r,
 		packet_begin(out, 'N');
 		break;
 	case RESOLVE_NOBODY:
+	case RESOLVE_EARLY:
 		ask_put_verdict(out, VERDICT_DEFER, resolve_text(r->kind));
 		break;
 	case RESOLVE_UNKNOWN:
@@ -126,6 +129,7 @@ why_way(struct buf *why, const struct resolved *r)
 	case RESOLVE_NOBODY:
 	case RESOLVE_UNKNOWN:
 	case RESOLVE_LOOP:
+	case RESOLVE_EARLY:
 	case RESOLVE_SYNTAX:
 		buf_puts(why, "delivery: none, ");
 		buf_puts(why, resolve_text(r->kind));

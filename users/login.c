@@ -243,6 +243,8 @@ on_checked(void *arg, char verdict)
 	if (verdict == VERDICT_DEFER)
 		finish(
 		    a, VERDICT_DEFER, "4.3.0 the password cannot be checked");
+	else if (!a->exists && (!login_tables || !login_accounts))
+		finish(a, VERDICT_DEFER, "4.3.0 the users are not known yet");
 	else if (verdict == VERDICT_FAIL || !a->exists)
 		finish(a, VERDICT_FAIL, wrong_login);
 	else if (!a->owner)

@@ -110,8 +110,6 @@ find_account(const struct look *l, struct str s, bool extensions,
     struct str *user, struct str *ext)
 {
 	struct str head = s, tail;
-	if (!l->accounts)
-		return false;
 	*ext = STR("");
 	if (table_get(l->accounts, s, user))
 		return true;
@@ -159,9 +157,18 @@ static bool
 rule_system(const struct look *l)
 {
 	struct resolved *out = l->out;
-	if (l->kind == DOMAIN_VIRTUAL)
-		return l->prepend.n && rule_prepend(l);
 	struct str ext;
+	if (l->kind == DOMAIN_VIRTUAL && l->prepend.n == 0)
+		return false;
+	if (!l->accounts) {
+		/* no later rule may take what is a system user's mail */
+		out->kind = RESOLVE_EARLY;
+		explain(l, "system user", "the accounts are not known yet",
+		    STR(""));
+		return true;
+	}
+	if (l->kind == DOMAIN_VIRTUAL)
+		return rule_prepend(l);
 	if (!find_account(l, l->local, l->t->extensions, &out->user, &ext)) {
 		explain(l, "system user", "no account for ", l->local);
 		return false;
@@ -292,8 +299,15 @@ static void
 walk_push(struct walk *w, struct str targets, unsigned depth)
 {
 	struct str one;
+	size_t first = w->n;
 	while (w->n < WALK_MAX && tables_target(&targets, &one))
 		w->stack[w->n++] = (struct place){ one, depth };
+	/* the first target on top, so that they are walked in order */
+	for (size_t i = first, j = w->n; i + 1 < j; i++) {
+		struct place swap = w->stack[--j];
+		w->stack[j] = w->stack[i];
+		w->stack[i] = swap;
+	}
 }
 
 static void
@@ -388,6 +402,7 @@ resolve_accepts(const struct resolved *r)
 	case RESOLVE_FOREIGN:
 	case RESOLVE_UNKNOWN:
 	case RESOLVE_LOOP:
+	case RESOLVE_EARLY:
 	case RESOLVE_SYNTAX:
 		return false;
 	}
@@ -414,6 +429,8 @@ resolve_text(enum resolve_kind kind)
 		return "5.4.6 the alias leads back to itself";
 	case RESOLVE_NOBODY:
 		return "4.3.5 control/postmaster names nobody";
+	case RESOLVE_EARLY:
+		return "4.3.0 the system's accounts are not known yet";
 	case RESOLVE_SYNTAX:
 		return "5.1.3 not an address";
 	}

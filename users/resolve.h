@@ -26,6 +26,7 @@ enum resolve_kind {
 	RESOLVE_UNKNOWN, /* our domain, nobody there */
 	RESOLVE_LOOP,	 /* an alias that leads to itself, or over 20 deep */
 	RESOLVE_NOBODY,	 /* postmaster, who must exist, has no mailbox */
+	RESOLVE_EARLY,	 /* a system user? the accounts are not known yet */
 	RESOLVE_SYNTAX	 /* no address */
 };
 
@@ -38,9 +39,10 @@ struct resolved {
 	char room[2 * LIMIT_ADDRESS + 4]; /* of extension, of one target */
 };
 
-/* address is canonical; without a domain it is one of control/me.  accounts
- * may be NULL: no system users.  When why is given, one line for each rule is
- * put there, "rule: what it said", and for an alias what its targets are. */
+/* address is canonical; without a domain it is one of control/me.  accounts is
+ * NULL until the first snapshot has come.  When why is given, one line for each
+ * rule is put there, "rule: what it said", and for an alias what its targets
+ * are. */
 void resolve(const struct tables *, const struct table *accounts,
     struct str address, struct resolved *out, struct buf *why);
 

@@ -199,6 +199,7 @@ put_result(struct buf *b, const struct resolved *r)
 	case RESOLVE_UNKNOWN:
 	case RESOLVE_LOOP:
 	case RESOLVE_NOBODY:
+	case RESOLVE_EARLY:
 	case RESOLVE_SYNTAX:
 		break;
 	}
@@ -248,14 +249,21 @@ relayed_domains_list_their_users(void **state)
 }
 
 static void
-no_accounts_no_system_users(void **state)
+without_accounts_nobody_is_unknown(void **state)
 {
 	(void)state;
 	struct resolved r;
-	resolve(tables, NULL, STR("sys@mx.example"), &r, NULL);
-	assert_int_equal(r.kind, RESOLVE_UNKNOWN);
-	resolve(tables, NULL, STR("any@user.example"), &r, NULL);
-	assert_int_equal(r.kind, RESOLVE_UNKNOWN);
+	static const char *const early[] = { "sys@mx.example",
+		"nobody@mx.example", "any@user.example", "abuse@mx.example" };
+	for (size_t i = 0; i < N_ELEMENTS(early); i++) {
+		resolve(tables, NULL, str_of(early[i]), &r, NULL);
+		assert_int_equal(r.kind, RESOLVE_EARLY);
+		assert_false(resolve_accepts(&r));
+	}
+	resolve(tables, NULL, STR("bob@mx.example"), &r, NULL);
+	assert_int_equal(r.kind, RESOLVE_VIRTUAL);
+	resolve(tables, NULL, STR("any@virt.example"), &r, NULL);
+	assert_int_equal(r.kind, RESOLVE_ALIAS);
 	struct login l;
 	resolve_login(tables, NULL, STR("sys"), &l);
 	assert_true(l.found && !l.system); /* the virtual sys@virt.example */
@@ -364,7 +372,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_apply_in_order),
 		cmocka_unit_test(relayed_domains_list_their_users),
-		cmocka_unit_test(no_accounts_no_system_users),
+		cmocka_unit_test(without_accounts_nobody_is_unknown),
 		cmocka_unit_test(logins_are_unambiguous),
 		cmocka_unit_test(wrong_files_are_named),
 		cmocka_unit_test(long_lines_end_at_their_bound),
