@@ -9,6 +9,8 @@
 enum { WHY_END = 2048 }; /* room for the last lines */
 
 static const char no_tables[] = "4.3.5 the user tables cannot be read";
+static const char why_no_tables[] =
+    "tables: wrong, see the log\naccepted: no, 4.3.5\n";
 
 void
 ask_put_verdict(struct buf *out, char verdict, const char *text)
@@ -154,6 +156,14 @@ why_acceptance(struct buf *why, const struct resolved *r)
 	}
 }
 
+static char
+why_verdict(const struct resolved *r)
+{
+	if (r->kind == RESOLVE_NOBODY || r->kind == RESOLVE_EARLY)
+		return VERDICT_DEFER;
+	return resolve_accepts(r) ? VERDICT_OK : VERDICT_FAIL;
+}
+
 static void
 put_why(struct buf *out, const struct tables *t, const struct table *accounts,
     struct str address)
@@ -170,7 +180,7 @@ put_why(struct buf *out, const struct tables *t, const struct table *accounts,
 	why_acceptance(&end, &r);
 	why_way(&end, &r);
 	packet_begin(out, 'T');
-	packet_u8(out, resolve_accepts(&r) ? VERDICT_OK : VERDICT_FAIL);
+	packet_u8(out, (uint8_t)why_verdict(&r));
 	packet_str(out, buf_str(&end));
 }
 
@@ -186,7 +196,7 @@ ask_answer(const struct tables *t, const struct table *accounts,
 	if (!t && q->type == 'Q') {
 		packet_begin(out, 'T');
 		packet_u8(out, VERDICT_DEFER);
-		packet_str(out, str_of(no_tables));
+		packet_str(out, str_of(why_no_tables));
 	} else if (!t) {
 		ask_put_verdict(out, VERDICT_DEFER, no_tables);
 	} else if (q->type == 'Q') {

@@ -20,7 +20,7 @@ static const char usage[] =
     "usage: postern why [--json] ADDRESS\n\n"
     "Asks the running userd whether mail for ADDRESS is accepted, by which\n"
     "rule, where it goes and as whom.  Exit status: 0 accepted from anybody,\n"
-    "1 not, 100 no address, 111 userd does not answer.\n";
+    "1 not, 100 no address, 111 deferred, or userd does not answer.\n";
 
 enum { ANSWER_MS = 10 * 1000, EXIT_NO = 1 };
 
@@ -66,12 +66,12 @@ show(struct str address, struct str answer, bool json)
 	if (p.type != 'T' || !packet_end(&p))
 		return edit_fail(EXITCODE_TEMPORARY,
 		    "userd gave no answer that can be understood", STR(""));
-	if (verdict == VERDICT_DEFER)
-		return edit_fail(EXITCODE_TEMPORARY, "userd", text);
 	if (json)
 		print_json(address, verdict, text);
 	else
 		print_lines(text);
+	if (verdict == VERDICT_DEFER)
+		return EXITCODE_TEMPORARY;
 	return verdict == VERDICT_OK ? EXITCODE_DONE : EXIT_NO;
 }
 

@@ -20,6 +20,7 @@
 #include "users/client.h"
 #include "users/hasher.h"
 #include "users/login.h"
+#include "users/resolve.h"
 
 static const struct sandbox_rule rules[] = {
 	ALLOW_HEAP,
@@ -76,6 +77,20 @@ tables_in_force(void)
 	client_accounts = login_accounts = accounts;
 }
 
+/* Mail for postmaster is accepted whatever happens; it should arrive. */
+static void
+warn_about_postmaster(void)
+{
+	struct resolved r;
+	if (!tables || !accounts)
+		return;
+	resolve(tables, accounts, STR("postmaster"), &r, NULL);
+	if (r.kind == RESOLVE_NOBODY)
+		LOG(WARN, "config-warning", F_TEXT("file", "postmaster"),
+		    F_STR("value", tables->postmaster),
+		    F_TEXT("what", resolve_text(r.kind)));
+}
+
 /* All or nothing: NULL, or what is wrong; then the old tables stay. */
 static const char *
 reload(void)
@@ -92,6 +107,7 @@ reload(void)
 	LOG(INFO, "tables", F_NUM("users", table_count(new->users)),
 	    F_NUM("aliases", table_count(new->aliases)),
 	    F_NUM("relayrcpts", table_count(new->relays)));
+	warn_about_postmaster();
 	return NULL;
 }
 
@@ -111,6 +127,7 @@ take_accounts(int fd)
 	table_free(accounts);
 	accounts = new;
 	tables_in_force();
+	warn_about_postmaster();
 }
 
 /* ---- links ---- */

@@ -531,6 +531,10 @@ def test_postmaster_is_always_accepted():
         with u.link("listen-smtp") as listen, u.session(listen, "s") as s:
             assert ask(s, "R", "postmaster@mx.example").type == "K"
             assert way(ask(qmgr, "W", "postmaster@mx.example")) == ("Z4.3.5",)
+            u.wait_log("event=config-warning file=postmaster")
+            if os.getuid() in (0, u.uid):
+                with u.connect() as c:
+                    assert chr(ask(c, "Q", "postmaster").u8()) == "Z"
             assert acceptance(ask(s, "R", "abuse@mx.example")) == "D5.1.1"
 
 
