@@ -199,8 +199,11 @@ void
 hubs_open(struct destination *d)
 {
 	while (destination_needs_agent(d)) {
+		if (d->open > 0 && hubs_starving(d->kind))
+			return; /* one more for d comes last */
 		if (!has_place(d->kind)) {
-			starve(d);
+			if (d->open == 0)
+				starve(d);
 			return;
 		}
 		connect_begin(d);
