@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC
+ * draft: contract in draft.h.
+ */
+#include "queue/draft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "queue/settle.h"
+
+static const char no_memory[] = "4.3.2 Out of memory, try again later";
+static const char no_disk[] = "4.3.0 Spool cannot be written";
+static const char bad_sender[] = "5.1.7 Bad sender address";
+static const char bad_recipient[] = "5.1.3 Bad recipient address";
+static const char too_many[] = "4.5.3 Too many recipients";
+static const char incomplete[] = "5.5.1 Message without sender or recipient";
+
+static uint64_t last_temporary;
+static struct draft *spare; /* one after another is made and freed */
+
+struct draft *
+draft_new(struct stream *stream)
+{
+	struct draft *d = spare;
+	if (d == NULL)
+		d = malloc(sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	spare = NULL;
+	memset(d, 0, offsetof(struct draft, sender));
+	d->stream = stream;
+	d->slot = LEDGER_NONE;
+	d->verdict = 'K';
+	d->fd = -1;
+	return d;
+}
+
+static void
+forget(struct draft *d, const struct spool *s)
+{
+	bytes_free(&d->recipients);
+	bytes_free(&d->body);
+	bytes_free(&d->headed);
+	bytes_free(&d->finished);
+	free(d->sum);
+	d->sum = NULL;
+	if (d->fd < 0)
+		return;
+	char tmp[SETTLE_TMP];
+	settle_tmp_name(d->temporary, tmp);
+	io_close(&d->fd);
+	/* gone already when settle has named it */
+	if (unlinkat(s->dirfd, tmp, 0) < 0 && errno != ENOENT)
+		LOG(WARN, "cannot-remove", F_TEXT("file", tmp), F_ERRNO(errno));
+}
+
+void
+draft_free(struct draft *d, const struct spool *s)
+{
+	forget(d, s);
+	if (spare == NULL)
+		spare = d;
+	else
+		free(d);
+}
+
+void
+draft_refuse(
+    struct draft *d, const struct spool *s, char verdict, const char *why)
+{
+	if (d->verdict != 'K')
+		return;
+	d->verdict = verdict;
+	d->why = why;
+	forget(d, s);
+}
+
+void
+draft_sender(struct draft *d, const struct spool *s, struct str sender)
+{
+	if (d->has_sender || !envelope_sender_ok(sender)) {
+		draft_refuse(d, s, 'D', bad_sender);
+		return;
+	}
+	d->has_sender = true;
+	d->sender_n = (uint16_t)sender.n;
+	memcpy(d->sender, sender.p, sender.n);
+}
+
+void
+draft_recipient(struct draft *d, const struct spool *s, struct str address)
+{
+	if (d->verdict != 'K')
+		return;
+	if (!envelope_recipient_ok(address)) {
+		draft_refuse(d, s, 'D', bad_recipient);
+		return;
+	}
+	if (d->recipient_count == LIMIT_RECIPIENTS) {
+		draft_refuse(d, s, 'Z', too_many);
+		return;
+	}
+	char text[LIMIT_ADDRESS + 4];
+	struct buf b = BUF_ON(text);
+	packet_str(&b, address);
+	if (!bytes_put(&d->recipients, buf_str(&b))) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return;
+	}
+	d->recipient_count++;
+}
+
+void
+draft_finishes(
+    struct draft *d, const struct spool *s, uint64_t id, struct str idx)
+{
+	if (d->verdict != 'K')
+		return;
+	d->finishes = id;
+	if (d->finished.n + idx.n > sizeof(uint32_t) * ENVELOPE_FINISHED ||
+	    !bytes_put(&d->finished, idx))
+		draft_refuse(d, s, 'Z', no_memory);
+}
+
+/* ---- bodies ---- */
+
+static bool
+has_high_bytes(struct str s)
+{
+	uint64_t seen = 0;
+	size_t i = 0;
+	for (; i + sizeof(seen) <= s.n; i += sizeof(seen)) {
+		uint64_t word;
+		memcpy(&word, s.p + i, sizeof(word));
+		seen |= word;
+	}
+	for (; i < s.n; i++)
+		seen |= (unsigned char)s.p[i];
+	return (seen & 0x8080808080808080u) != 0;
+}
+
+static void
+refuse_disk(struct draft *d, const struct spool *s, int error)
+{
+	LOG(ERROR, "large-message", F_ERRNO(error));
+	draft_refuse(d, s, 'Z', no_disk);
+}
+
+/* Moves what is in memory to the file. */
+static bool
+spill(struct draft *d, const struct spool *s)
+{
+	struct str chunk = bytes_str(&d->body);
+	uint64_t at = MESS_BODY_AT + d->size - chunk.n;
+	mess_sum_add(d->sum, chunk);
+	if (io_pwrite_all(d->fd, chunk, at) < 0) {
+		refuse_disk(d, s, errno);
+		return false;
+	}
+	d->body.n = 0;
+	return true;
+}
+
+static bool
+open_file(struct draft *d, const struct spool *s)
+{
+	char tmp[SETTLE_TMP];
+	d->temporary = ++last_temporary;
+	settle_tmp_name(d->temporary, tmp);
+	d->sum = malloc(sizeof(*d->sum));
+	if (d->sum == NULL) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return false;
+	}
+	randombytes_buf(&d->nonce, sizeof(d->nonce));
+	mess_sum_begin(d->sum, s->key, d->nonce);
+	d->fd = openat(s->dirfd, tmp,
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (d->fd >= 0)
+		return true;
+	refuse_disk(d, s, errno);
+	return false;
+}
+
+void
+draft_body(struct draft *d, const struct spool *s, struct str bytes)
+{
+	if (d->verdict != 'K')
+		return;
+	if (d->body.n + bytes.n > LIMIT_SMALL_BODY) {
+		if (d->fd < 0 && !open_file(d, s))
+			return;
+		if (!spill(d, s))
+			return;
+	}
+	if (!bytes_put(&d->body, bytes)) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return;
+	}
+	d->size += bytes.n;
+	if ((d->flags & ENVELOPE_8BIT) == 0 && has_high_bytes(bytes))
+		d->flags |= ENVELOPE_8BIT;
+}
+
+/* ---- the end ---- */
+
+struct str
+draft_sender_of(const struct draft *d)
+{
+	return (struct str){ .p = d->sender, .n = d->sender_n };
+}
+
+struct str
+draft_meta(const struct draft *d)
+{
+	return str_skip(bytes_str(&d->headed), RECORD_HEAD);
+}
+
+bool
+draft_close(struct draft *d, const struct spool *s, struct str sid)
+{
+	if (d->verdict != 'K')
+		return false;
+	if (!d->has_sender || d->recipient_count == 0) {
+		draft_refuse(d, s, 'D', incomplete);
+		return false;
+	}
+	const struct envelope e = { .flags = d->flags,
+		.birth = (uint64_t)clock_now(),
+		.sender = draft_sender_of(d),
+		.sid = str_head(sid, LIMIT_SID),
+		.finishes = d->finishes,
+		.finished = bytes_str(&d->finished),
+		.recipients = { .count = d->recipient_count } };
+	size_t n = RECORD_HEAD + ENVELOPE_HEAD + d->recipients.n;
+	if (!bytes_reserve(&d->headed, n)) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return false;
+	}
+	struct buf b = { .p = d->headed.p + RECORD_HEAD, .cap = ENVELOPE_HEAD };
+	envelope_put_head(&b, &e);
+	d->headed.n = RECORD_HEAD + b.n;
+	if (b.full || !bytes_put(&d->headed, bytes_str(&d->recipients))) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return false;
+	}
+	bytes_free(&d->recipients);
+	return true;
+}
+
+bool
+draft_complete(struct draft *d, const struct spool *s)
+{
+	if (!spill(d, s))
+		return false;
+	bytes_free(&d->body);
+	struct mess_head h = { .id = d->id,
+		.nonce = d->nonce,
+		.body_n = d->size,
+		.body_tag = mess_sum_end(d->sum) };
+	char head[MESS_BODY_AT];
+	char entry[MESS_ENTRY_HEAD];
+	struct str meta = draft_meta(d);
+	uint64_t at = mess_entries_at(&h);
+	mess_head_seal(s->key, &h, head);
+	mess_entry_seal(s->key, h.nonce, at, MESS_ENVELOPE, meta, entry);
+	struct str head_bytes = { .p = head, .n = sizeof(head) };
+	struct str entry_bytes = { .p = entry, .n = sizeof(entry) };
+	if (io_pwrite_all(d->fd, head_bytes, 0) == 0 &&
+	    io_pwrite_all(d->fd, entry_bytes, at) == 0 &&
+	    io_pwrite_all(d->fd, meta, at + sizeof(entry)) == 0)
+		return true;
+	refuse_disk(d, s, errno);
+	return false;
+}

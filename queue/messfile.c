@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC
+ * messfile: contract in messfile.h.
+ */
+#include "queue/messfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "common/io.h"
+
+/* An envelope and, at the worst, a state for each of its recipients. */
+enum { ENTRIES_MAX = 64 * 1024 * 1024 };
+
+static int
+bad_file(void)
+{
+	errno = EBADMSG;
+	return -1;
+}
+
+static int
+read_entries(struct messfile *f, uint64_t size)
+{
+	uint64_t from = mess_entries_at(&f->head);
+	if (from > size || size - from > ENTRIES_MAX)
+		return bad_file();
+	size_t n = (size_t)(size - from);
+	f->entries = malloc(n + 1);
+	if (f->entries == NULL)
+		return -1;
+	int64_t got = io_pread_all(f->fd, f->entries, n, from);
+	if (got < 0)
+		return -1;
+	f->n = (size_t)got;
+	return 0;
+}
+
+/* Finds the envelope and the end of what is right. */
+static int
+check_entries(struct messfile *f, const unsigned char key[RECORD_KEY])
+{
+	uint64_t from = mess_entries_at(&f->head);
+	size_t at = 0;
+	enum mess_entry type;
+	struct str content;
+	struct str all = { .p = f->entries, .n = f->n };
+	while (mess_entry_open(key, f->head.nonce, from + at, str_skip(all, at),
+	    &type, &content)) {
+		bool first = at == 0;
+		if (first != (type == MESS_ENVELOPE) ||
+		    (first && !envelope_open(content, &f->envelope)))
+			return bad_file();
+		at += (size_t)mess_entry_span(content.n);
+		if (at >= all.n)
+			break;
+	}
+	if (at == 0)
+		return bad_file();
+	f->n = at < all.n ? at : all.n;
+	f->end = from + at;
+	return 0;
+}
+
+int
+messfile_open(int dirfd, const unsigned char key[RECORD_KEY], uint64_t id,
+    struct messfile *f)
+{
+	char name[MESS_NAME];
+	char head[MESS_BODY_AT];
+	struct stat st;
+	memset(f, 0, sizeof(*f));
+	mess_name(id, name);
+	f->fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (f->fd < 0)
+		return -1;
+	int r = -1;
+	int64_t n = -1;
+	if (fstat(f->fd, &st) == 0)
+		n = io_pread_all(f->fd, head, sizeof(head), 0);
+	struct str bytes = { .p = head, .n = n < 0 ? 0 : (size_t)n };
+	if (n >= 0 &&
+	    (!S_ISREG(st.st_mode) || !mess_head_open(key, bytes, &f->head) ||
+		f->head.id != id))
+		r = bad_file();
+	else if (n >= 0)
+		r = read_entries(f, (uint64_t)st.st_size);
+	if (r == 0)
+		r = check_entries(f, key);
+	if (r < 0) {
+		int saved = errno;
+		messfile_close(f);
+		errno = saved;
+	}
+	return r;
+}
+
+void
+messfile_close(struct messfile *f)
+{
+	io_close(&f->fd);
+	free(f->entries);
+	f->entries = NULL;
+}
+
+bool
+messfile_next(const struct messfile *f, const unsigned char key[RECORD_KEY],
+    size_t *at, enum mess_entry *type, struct str *content)
+{
+	struct str all = { .p = f->entries, .n = f->n };
+	uint64_t from = mess_entries_at(&f->head);
+	do {
+		if (*at >= all.n ||
+		    !mess_entry_open(key, f->head.nonce, from + *at,
+			str_skip(all, *at), type, content))
+			return false;
+		*at += (size_t)mess_entry_span(content->n);
+	} while (*type == MESS_ENVELOPE);
+	return true;
+}
+
+bool
+messfile_body_ok(const struct messfile *f, const unsigned char key[RECORD_KEY])
+{
+	char chunk[4096];
+	struct mess_sum sum;
+	uint64_t at = 0;
+	mess_sum_begin(&sum, key, f->head.nonce);
+	while (at < f->head.body_n) {
+		size_t n = sizeof(chunk);
+		if (f->head.body_n - at < n)
+			n = (size_t)(f->head.body_n - at);
+		if (io_pread_all(f->fd, chunk, n, MESS_BODY_AT + at) !=
+		    (int64_t)n)
+			return false;
+		mess_sum_add(&sum, (struct str){ .p = chunk, .n = n });
+		at += n;
+	}
+	struct record_tag t = mess_sum_end(&sum);
+	return sodium_memcmp(t.b, f->head.body_tag.b, RECORD_TAG) == 0;
+}
+
+/* ---- writing ---- */
+
+static int
+write_parts(int fd, const struct str *parts, int count, uint64_t offset)
+{
+	struct iovec iov[4];
+	size_t n = 0;
+	for (int i = 0; i < count; i++) {
+		memcpy(&iov[i].iov_base, &parts[i].p, sizeof(char *));
+		iov[i].iov_len = parts[i].n;
+		n += parts[i].n;
+	}
+	ssize_t done = pwritev(fd, iov, count, (off_t)offset);
+	if (done >= 0 && (size_t)done != n)
+		errno = ENOSPC;
+	return done == (ssize_t)n ? 0 : -1;
+}
+
+static const char padding[RECORD_ALIGN];
+
+int
+messfile_append(struct messfile *f, const unsigned char key[RECORD_KEY],
+    enum mess_entry type, struct str content)
+{
+	char head[MESS_ENTRY_HEAD];
+	uint64_t span = mess_entry_span(content.n);
+	mess_entry_seal(key, f->head.nonce, f->end, type, content, head);
+	const struct str parts[] = {
+		{ .p = head, .n = sizeof(head) },
+		content,
+		{ .p = padding,
+		    .n = (size_t)(span - sizeof(head) - content.n) },
+	};
+	if (write_parts(f->fd, parts, N_ELEMENTS(parts), f->end) < 0)
+		return -1;
+	f->end += span;
+	return 0;
+}
+
+int
+messfile_write(int dirfd, const char *name, const unsigned char key[RECORD_KEY],
+    uint64_t id, struct str meta, struct str body, struct messfile *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->head.id = id;
+	f->head.body_n = body.n;
+	randombytes_buf(&f->head.nonce, sizeof(f->head.nonce));
+	struct mess_sum sum;
+	mess_sum_begin(&sum, key, f->head.nonce);
+	mess_sum_add(&sum, body);
+	f->head.body_tag = mess_sum_end(&sum);
+	f->fd = openat(dirfd, name,
+	    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (f->fd < 0)
+		return -1;
+	char head[MESS_BODY_AT];
+	mess_head_seal(key, &f->head, head);
+	f->end = mess_entries_at(&f->head);
+	const struct str parts[] = {
+		{ .p = head, .n = sizeof(head) },
+		body,
+		{ .p = padding, .n = (size_t)(f->end - sizeof(head) - body.n) },
+	};
+	if (write_parts(f->fd, parts, N_ELEMENTS(parts), 0) == 0 &&
+	    messfile_append(f, key, MESS_ENVELOPE, meta) == 0)
+		return f->fd;
+	int saved = errno;
+	io_close(&f->fd);
+	(void)unlinkat(
+	    dirfd, name, 0); /* swept at the next start at the latest */
+	errno = saved;
+	return -1;
+}

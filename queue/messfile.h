@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC
+ * messfile: reading and writing the files of mess.h.  Used by queued and by its
+ * settle.
+ */
+#ifndef MESSFILE_H
+#define MESSFILE_H
+
+#include "queue/envelope.h"
+#include "queue/mess.h"
+
+struct messfile {
+	int fd; /* open for reading and writing */
+	struct mess_head head;
+	struct envelope envelope; /* views into entries */
+	char *entries;
+	size_t n;     /* bytes of entries that are right */
+	uint64_t end; /* where the next entry goes */
+};
+
+/* Opens the file of id below dirfd and reads all but its body.  0, or -1 with
+ * errno: EBADMSG when it is damaged; the caller closes it when it was 0. */
+int messfile_open(int dirfd, const unsigned char key[RECORD_KEY], uint64_t id,
+    struct messfile *);
+void messfile_close(struct messfile *);
+/* Calls each entry behind the envelope, in order; *at begins as 0. */
+bool messfile_next(const struct messfile *, const unsigned char key[RECORD_KEY],
+    size_t *at, enum mess_entry *, struct str *content);
+/* True when the body's checksum is right.  Reads all of it: for small ones. */
+bool messfile_body_ok(
+    const struct messfile *, const unsigned char key[RECORD_KEY]);
+/* Appends an entry; not synced.  0, or -1 with errno. */
+int messfile_append(struct messfile *, const unsigned char key[RECORD_KEY],
+    enum mess_entry, struct str content);
+
+/* Writes head, body and envelope of a small message to a new file at `name`
+ * below dirfd.  The descriptor, or -1 with errno and no trace left.  Not
+ * synced.  *end is where the next entry goes. */
+int messfile_write(int dirfd, const char *name,
+    const unsigned char key[RECORD_KEY], uint64_t id, struct str meta,
+    struct str body, struct messfile *);
+
+#endif

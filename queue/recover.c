@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: ISC
+ * recover: spool_recover of spool.h.  The files in mess/ first, then the
+ * journal's records over them: a file wins over a record of the same id.
+ */
+#include "queue/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "queue/messfile.h"
+
+enum { SALVAGE_MAX = 1024 * 1024 };
+
+struct ids {
+	uint64_t *id;
+	size_t n, cap;
+};
+
+/* ---- directories ---- */
+
+static DIR *
+open_dir(int dirfd, const char *name)
+{
+	int fd = openat(
+	    dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (d == NULL && errno != ENOENT)
+		die(EXITCODE_TEMPORARY, name, errno);
+	return d;
+}
+
+/* What did not get its final name was never acknowledged. */
+static void
+sweep_tmp(const struct spool *s)
+{
+	DIR *d = open_dir(s->dirfd, "mess/tmp");
+	if (d == NULL)
+		return;
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0)
+			LOG(WARN, "cannot-remove", F_TEXT("file", e->d_name),
+			    F_ERRNO(errno));
+	closedir(d);
+}
+
+static void
+keep_id(struct ids *ids, uint64_t id)
+{
+	if (ids->n == ids->cap) {
+		size_t cap = ids->cap == 0 ? 1024 : ids->cap * 2;
+		uint64_t *p = reallocarray(ids->id, cap, sizeof(*p));
+		if (p == NULL)
+			die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+		ids->id = p;
+		ids->cap = cap;
+	}
+	ids->id[ids->n++] = id;
+}
+
+static void
+scan_dir(const struct spool *s, const char *dir, struct ids *ids)
+{
+	DIR *d = open_dir(s->dirfd, dir);
+	if (d == NULL)
+		return;
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		uint64_t id;
+		char name[MESS_NAME];
+		if (e->d_name[0] == '.')
+			continue;
+		if (!mess_id(str_of(e->d_name), &id)) {
+			LOG(WARN, "strange-file", F_TEXT("dir", dir),
+			    F_TEXT("file", e->d_name));
+			continue;
+		}
+		mess_name(id, name);
+		if (strncmp(name, dir, strlen(dir)) == 0)
+			keep_id(ids, id);
+		else
+			LOG(WARN, "strange-file", F_TEXT("dir", dir),
+			    F_TEXT("file", e->d_name));
+	}
+	closedir(d);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	uint64_t x, y;
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x < y ? -1 : x > y;
+}
+
+/* ---- files ---- */
+
+static void
+take_state(struct ledger_entry *e, struct str bits)
+{
+	for (uint32_t i = 0; i < e->count && i / 8 < bits.n; i++)
+		if ((bits.p[i / 8] >> (i % 8) & 1) != 0)
+			(void)ledger_set_done(e, i);
+}
+
+static bool
+take_entries(struct ledger_entry *e, const struct messfile *f,
+    const unsigned char key[RECORD_KEY])
+{
+	size_t at = 0;
+	enum mess_entry type;
+	struct str content;
+	while (messfile_next(f, key, &at, &type, &content)) {
+		struct replacement r;
+		if (type == MESS_STATE) {
+			take_state(e, content);
+			continue;
+		}
+		if (!replacement_open(content, &r) || r.first != e->count)
+			continue; /* written twice: the first one holds */
+		if (!ledger_grow(e, r.first + r.by.count))
+			return false;
+		(void)ledger_set_done(e, r.idx);
+	}
+	return true;
+}
+
+static void
+take_file(struct spool *s, uint64_t id)
+{
+	struct messfile f;
+	char name[MESS_NAME];
+	mess_name(id, name);
+	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
+		if (errno == ENOMEM)
+			die(EXITCODE_TEMPORARY, "recovery", errno);
+		LOG(ERROR, "damaged", F_ID(id), F_ERRNO(errno));
+		spool_quarantine(s, name, id);
+		return;
+	}
+	uint32_t slot = ledger_add(&s->ledger, id, f.envelope.recipients.count);
+	struct ledger_entry *e = NULL;
+	if (slot != LEDGER_NONE)
+		e = ledger_at(&s->ledger, slot);
+	if (e == NULL || !take_entries(e, &f, s->key))
+		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+	e->flags = LEDGER_FILE;
+	messfile_close(&f);
+	if (id > s->last_id)
+		s->last_id = id;
+	if (e->left == 0)
+		spool_finish(s, slot);
+}
+
+static void
+take_files(struct spool *s)
+{
+	static const char hex[] = "0123456789abcdef";
+	struct ids ids = { .id = NULL };
+	char dir[] = "mess/00";
+	sweep_tmp(s);
+	for (int i = 0; i < 256; i++) {
+		dir[5] = hex[i >> 4];
+		dir[6] = hex[i & 15];
+		scan_dir(s, dir, &ids);
+	}
+	if (ids.n > 0)
+		qsort(ids.id, ids.n, sizeof(*ids.id), compare_ids);
+	for (size_t i = 0; i < ids.n; i++)
+		take_file(s, ids.id[i]);
+	free(ids.id);
+}
+
+/* ---- records ---- */
+
+/* A file that was named but whose bytes did not reach the disk: its record is
+ * still here, for a segment is freed only after that. */
+static bool
+file_is_whole(struct spool *s, uint64_t id)
+{
+	struct messfile f;
+	char name[MESS_NAME];
+	bool ok = messfile_open(s->dirfd, s->key, id, &f) == 0;
+	if (ok) {
+		ok = messfile_body_ok(&f, s->key);
+		messfile_close(&f);
+	}
+	if (!ok) {
+		mess_name(id, name);
+		spool_quarantine(s, name, id);
+	}
+	return ok;
+}
+
+static void
+take_message(struct spool *s, struct segment *seg, uint64_t offset,
+    const struct record *r, struct str meta)
+{
+	struct envelope env;
+	if (!envelope_open(meta, &env)) {
+		LOG(ERROR, "damaged", F_ID(r->id),
+		    F_NUM("segment", seg->number));
+		return;
+	}
+	uint32_t slot = ledger_find(&s->ledger, r->id);
+	if (slot != LEDGER_NONE) {
+		struct ledger_entry *e = ledger_at(&s->ledger, slot);
+		e->segment = seg->number;
+		if ((e->flags & LEDGER_GONE) != 0 || file_is_whole(s, r->id))
+			return;
+		/* all that the file knew is in this segment and later ones */
+		ledger_drop(&s->ledger, slot);
+	}
+	slot = ledger_add(&s->ledger, r->id, env.recipients.count);
+	if (slot == LEDGER_NONE)
+		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	e->segment = seg->number;
+	e->offset = (uint32_t)offset;
+	e->meta_n = r->meta_n;
+	e->body_n = r->body_n;
+	ledger_push(&s->ledger, &seg->live, slot);
+	for (size_t i = 0; i < env.finished.n / sizeof(uint32_t); i++)
+		(void)spool_mark(
+		    s, env.finishes, envelope_finished(&env, i), seg->number);
+}
+
+static void
+void_message(struct spool *s, uint64_t id)
+{
+	uint32_t slot = ledger_find(&s->ledger, id);
+	if (slot == LEDGER_NONE)
+		return;
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	struct segment *seg = journal_at(&s->journal, e->segment);
+	if ((e->flags & LEDGER_FILE) != 0 || seg == NULL)
+		return;
+	ledger_unlink(&s->ledger, &seg->live, slot);
+	ledger_drop(&s->ledger, slot);
+}
+
+static void
+take_record(struct spool *s, struct segment *seg, uint64_t offset,
+    const struct record *r, struct str meta)
+{
+	struct mark m;
+	if (r->id > s->last_id)
+		s->last_id = r->id;
+	switch (r->type) {
+	case RECORD_MESSAGE:
+		take_message(s, seg, offset, r, meta);
+		break;
+	case RECORD_MARKS:
+		while (mark_next(&meta, &m))
+			(void)spool_mark(s, m.id, m.idx, seg->number);
+		break;
+	case RECORD_REPLACE:
+		(void)spool_replace(s, r->id, meta, seg->number);
+		break;
+	case RECORD_VOID:
+		while (mark_next(&meta, &m))
+			void_message(s, m.id);
+		break;
+	}
+}
+
+/* ---- segments ---- */
+
+/* Keeps the bytes of records that cannot be read. */
+static void
+salvage(struct spool *s, const struct segment *seg, uint64_t from, uint64_t to,
+    uint64_t lost)
+{
+	char text[64];
+	struct buf kept = BUF_ON(text);
+	int e = spool_salvage(s, seg, from,
+	    to - from < SALVAGE_MAX ? to - from : SALVAGE_MAX, &kept);
+	struct str error = str_of(e == 0 ? "none" : strerror(e));
+	if (lost > 0)
+		LOG(ERROR, "records-lost", F_NUM("segment", seg->number),
+		    F_NUM("from", from), F_NUM("to", to),
+		    F_NUM("records", lost), F_STR("kept", buf_str(&kept)),
+		    F_STR("error", error));
+	else
+		LOG(WARN, "torn-record", F_NUM("segment", seg->number),
+		    F_NUM("from", from), F_NUM("to", to),
+		    F_STR("kept", buf_str(&kept)), F_STR("error", error));
+}
+
+/* A head that claims to be of this segment, with no right checksum. */
+static bool
+claims(const struct segment *seg, const struct record *r)
+{
+	return r->type != 0 && r->epoch == seg->epoch;
+}
+
+static void
+replay(struct spool *s, struct segment *seg, struct str bytes,
+    uint64_t first_sequence)
+{
+	uint64_t last = first_sequence - 1;
+	uint64_t bad = 0; /* where something unreadable began */
+	for (uint64_t at = RECORD_BLOCK; at < bytes.n;) {
+		struct record r;
+		struct str meta, body;
+		bool ok = record_open(
+		    s->key, at, str_skip(bytes, (size_t)at), &r, &meta, &body);
+		if (ok && r.epoch == seg->epoch && r.sequence > last) {
+			if (r.sequence != last + 1)
+				salvage(s, seg, bad == 0 ? at : bad, at,
+				    r.sequence - last - 1);
+			bad = 0;
+			take_record(s, seg, at, &r, meta);
+			last = r.sequence;
+			at += record_span(r.meta_n, r.body_n);
+			continue;
+		}
+		if (bad == 0 && claims(seg, &r))
+			bad = at;
+		at = (at / RECORD_BLOCK + 1) * RECORD_BLOCK;
+	}
+	if (bad != 0)
+		salvage(s, seg, bad, bytes.n, 0);
+	if (last > s->journal.sequence)
+		s->journal.sequence = last;
+}
+
+/* Reads what can be read; the rest stays zero. */
+static void
+read_segment(const struct segment *seg, char *p)
+{
+	enum { CHUNK = 64 * 1024 };
+	memset(p, 0, (size_t)seg->size);
+	if (io_pread_all(seg->fd, p, (size_t)seg->size, 0) >= 0)
+		return;
+	LOG(ERROR, "segment-read", F_NUM("segment", seg->number),
+	    F_ERRNO(errno));
+	for (uint64_t at = 0; at < seg->size; at += CHUNK) {
+		size_t n =
+		    seg->size - at < CHUNK ? (size_t)(seg->size - at) : CHUNK;
+		if (io_pread_all(seg->fd, p + at, n, at) < 0)
+			memset(p + at, 0, n);
+	}
+}
+
+static void
+take_segment(struct spool *s, struct segment *seg)
+{
+	char *p = malloc((size_t)seg->size);
+	if (p == NULL)
+		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+	/* what a killed queued wrote, but did not sync, counts from now on */
+	if (fdatasync(seg->fd) < 0)
+		LOG(ERROR, "segment-sync", F_NUM("segment", seg->number),
+		    F_ERRNO(errno));
+	read_segment(seg, p);
+	struct segment_head h;
+	struct str bytes = { .p = p, .n = (size_t)seg->size };
+	if (segment_open(s->key, bytes, &h))
+		replay(s, seg, bytes, h.first_sequence);
+	free(p);
+}
+
+/* A segment whose header is damaged may hold mail: it is put aside whole. */
+static void
+set_aside(struct spool *s, size_t i, const char *why)
+{
+	struct segment *seg = &s->journal.seg[i];
+	char file[JOURNAL_NAME];
+	char text[64];
+	struct buf to = BUF_ON(text);
+	journal_name(i, file);
+	buf_puts(&to, "quarantine/journal-");
+	buf_puts(&to, file);
+	buf_putc(&to, '-');
+	buf_put_u64(&to, (uint64_t)clock_now());
+	buf_putc(&to, '\0');
+	int e =
+	    renameat(s->journal.dirfd, file, s->dirfd, text) < 0 ? errno : 0;
+	LOG(ERROR, "segment-damaged", F_TEXT("file", file), F_TEXT("why", why),
+	    F_TEXT("kept", text), F_TEXT("error", e == 0 ? "no" : strerror(e)));
+	io_close(&seg->fd);
+	/* when it cannot be moved, it must not be overwritten either */
+	seg->state = e == 0 ? SEGMENT_ABSENT : SEGMENT_REMOVING;
+	s->journal.free--;
+	s->journal.made -= e == 0;
+}
+
+static void
+find_segment(struct spool *s, size_t i)
+{
+	char block[RECORD_BLOCK];
+	struct segment_head h;
+	struct journal *j = &s->journal;
+	struct segment *seg = &j->seg[i];
+	if (journal_adopt(j, i) < 0) {
+		if (errno == ENOENT)
+			return;
+		LOG(ERROR, "segment-open", F_NUM("file", i), F_ERRNO(errno));
+		seg->state = SEGMENT_REMOVING; /* its name is not free */
+		return;
+	}
+	int64_t n = io_pread_all(seg->fd, block, sizeof(block), 0);
+	struct str bytes = { .p = block, .n = n < 0 ? 0 : (size_t)n };
+	if (n > 0 && block[0] == '\0')
+		return; /* never opened */
+	if (!segment_open(s->key, bytes, &h)) {
+		set_aside(s, i, "header");
+		return;
+	}
+	if (h.last_id > s->last_id)
+		s->last_id = h.last_id;
+	if (h.first_sequence > j->sequence + 1)
+		j->sequence = h.first_sequence - 1;
+	if (h.use != SEGMENT_USE_LIVE)
+		return;
+	if (!journal_found(j, seg, &h))
+		set_aside(s, i, "number");
+}
+
+static void
+sweep_making(const struct spool *s)
+{
+	if (unlinkat(s->journal.dirfd, "new", 0) < 0 && errno != ENOENT)
+		LOG(WARN, "cannot-remove", F_TEXT("file", "journal/new"),
+		    F_ERRNO(errno));
+}
+
+void
+spool_recover(struct spool *s)
+{
+	int64_t began = clock_mono_ms();
+	struct journal *j = &s->journal;
+	s->recovering = true;
+	take_files(s);
+	sweep_making(s);
+	for (size_t i = 0; i < JOURNAL_MAX; i++)
+		find_segment(s, i);
+	uint32_t found = 0;
+	if (j->oldest <= j->newest)
+		for (uint32_t n = j->oldest; n <= j->newest; n++) {
+			struct segment *seg = journal_at(j, n);
+			if (seg == NULL)
+				continue;
+			take_segment(s, seg);
+			found++;
+		}
+	s->recovering = false;
+	LOG(INFO, "recovered", F_NUM("messages", s->ledger.count),
+	    F_NUM("segments", found), F_NUM("ms", clock_mono_ms() - began));
+}

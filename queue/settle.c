@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: ISC
+ * settle: contract in settle.h.  Runs as posternq, forked by queued before its
+ * sandbox.
+ */
+#include "queue/settle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "common/die.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "common/sandbox.h"
+#include "queue/messfile.h"
+
+static const struct sandbox_rule rules[] = {
+	ALLOW_HEAP,
+	ALLOW(recvmsg, "requests of queued"),
+	ALLOW(sendto, "answers to queued"),
+	ALLOW(sendmsg, "answers to queued"),
+	ALLOW(ppoll, "wait for room for answers"),
+	ALLOW(poll, "wait for room for answers"),
+	ALLOW(openat, "messages, segments, their directories"),
+	ALLOW(newfstatat, "sizes of files"),
+	ALLOW(fstat, "sizes of files"),
+	ALLOW(pread64, "records and messages"),
+	ALLOW(pwrite64, "zeros of new segments"),
+	ALLOW(pwritev, "messages"),
+	ALLOW(ftruncate, "cuts a torn entry off"),
+	ALLOW(fsync, "files and directories"),
+	ALLOW(fdatasync, "files"),
+	ALLOW(syncfs, "many files at once"),
+	ALLOW(mkdirat, "mess/ab"),
+	ALLOW(renameat, "names what is complete"),
+	ALLOW(unlinkat, "removes finished messages"),
+	ALLOW(getrandom, "nonces of files"),
+};
+
+enum {
+	BATCH = 64,   /* requests that are made durable together */
+	SYNCFS_AT = 8 /* of so many files one syncfs is cheaper */
+};
+
+/* What a request left to sync. */
+struct job {
+	char type;
+	uint64_t id;
+	int error;
+	int fd;	   /* the file, or -1 */
+	bool name; /* its directory has changed */
+};
+
+static const struct spool *spool;
+static int queued_fd = -1;
+static struct job jobs[BATCH];
+static size_t job_count;
+static char packet_space[PACKET_MAX];
+static char *record_space;
+
+void
+settle_tmp_name(uint64_t n, char out[SETTLE_TMP])
+{
+	struct buf b = { .p = out, .cap = SETTLE_TMP };
+	buf_puts(&b, "mess/tmp/");
+	buf_put_hex64(&b, n);
+	buf_putc(&b, '\0');
+}
+
+/* ---- syncing ---- */
+
+static int
+sync_dir(const char *name)
+{
+	int fd = openat(spool->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int e = fsync(fd) < 0 ? errno : 0;
+	io_close(&fd);
+	return e;
+}
+
+/* "mess/ab/..." cut down to "mess/ab" */
+static void
+dir_name(uint64_t id, char out[MESS_NAME])
+{
+	mess_name(id, out);
+	out[7] = '\0';
+}
+
+static int
+sync_dir_of(uint64_t id)
+{
+	char dir[MESS_NAME];
+	dir_name(id, dir);
+	int e = sync_dir(dir);
+	return e == ENOENT ? 0 : e; /* nothing was ever there */
+}
+
+static int
+make_dir_of(uint64_t id)
+{
+	char dir[MESS_NAME];
+	dir_name(id, dir);
+	if (mkdirat(spool->dirfd, dir, 0700) == 0)
+		return sync_dir("mess");
+	return errno == EEXIST ? 0 : errno;
+}
+
+static int
+name_file(const char *tmp, uint64_t id)
+{
+	char name[MESS_NAME];
+	mess_name(id, name);
+	int e = make_dir_of(id);
+	if (e == 0 && renameat(spool->dirfd, tmp, spool->dirfd, name) < 0)
+		e = errno;
+	return e;
+}
+
+/* ---- requests ---- */
+
+static int
+do_publish(uint64_t id, uint64_t temporary)
+{
+	char tmp[SETTLE_TMP];
+	settle_tmp_name(temporary, tmp);
+	int fd = openat(spool->dirfd, tmp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int e = fsync(fd) < 0 ? errno : 0;
+	io_close(&fd);
+	if (e == 0)
+		e = name_file(tmp, id);
+	return e == 0 ? sync_dir_of(id) : e;
+}
+
+/* Reads a record and checks it; meta and body are views into record_space. */
+static int
+read_record(struct packet *p, uint64_t id, struct str *meta, struct str *body)
+{
+	char file[JOURNAL_NAME];
+	uint32_t i = packet_get_u32(p);
+	uint64_t epoch = packet_get_u64(p);
+	uint32_t offset = packet_get_u32(p);
+	uint32_t meta_n = packet_get_u32(p);
+	uint32_t body_n = packet_get_u32(p);
+	uint64_t n = record_span(meta_n, body_n);
+	if (p->bad || i >= JOURNAL_MAX || meta_n > ENVELOPE_MAX ||
+	    body_n > LIMIT_SMALL_BODY)
+		return EPROTO;
+	journal_name(i, file);
+	int fd = openat(
+	    spool->journal.dirfd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int64_t got = io_pread_all(fd, record_space, (size_t)n, offset);
+	int e = got < 0 ? errno : 0;
+	io_close(&fd);
+	struct str in = { .p = record_space, .n = got < 0 ? 0 : (size_t)got };
+	struct record r;
+	if (e == 0 &&
+	    (!record_open(spool->key, offset, in, &r, meta, body) ||
+		r.epoch != epoch || r.id != id || r.type != RECORD_MESSAGE))
+		e = EBADMSG;
+	return e;
+}
+
+static int
+append_all(struct messfile *f, struct packet *p)
+{
+	struct str state = packet_get_str(p, PACKET_MAX);
+	uint32_t count = packet_get_u32(p);
+	if (p->bad)
+		return EPROTO;
+	for (uint32_t i = 0; i < count; i++) {
+		struct str r = packet_get_str(p, PACKET_MAX);
+		if (p->bad)
+			return EPROTO;
+		if (messfile_append(f, spool->key, MESS_REPLACEMENT, r) < 0)
+			return errno;
+	}
+	if (!packet_end(p))
+		return EPROTO;
+	/* last, for it speaks of the recipients that the others brought */
+	if (state.n > 0 &&
+	    messfile_append(f, spool->key, MESS_STATE, state) < 0)
+		return errno;
+	return 0;
+}
+
+static int
+do_make(struct job *job, struct packet *p)
+{
+	struct str meta, body;
+	struct messfile f;
+	char tmp[SETTLE_TMP];
+	settle_tmp_name(job->id, tmp); /* ids and temporaries never meet */
+	int e = read_record(p, job->id, &meta, &body);
+	if (e != 0)
+		return e;
+	if (messfile_write(
+		spool->dirfd, tmp, spool->key, job->id, meta, body, &f) < 0)
+		return errno;
+	e = append_all(&f, p);
+	if (e == 0)
+		e = name_file(tmp, job->id);
+	if (e != 0) {
+		messfile_close(&f);
+		(void)unlinkat(spool->dirfd, tmp, 0); /* or at the next start */
+		return e;
+	}
+	job->fd = f.fd;
+	job->name = true;
+	return 0;
+}
+
+static int
+do_append(struct job *job, struct packet *p)
+{
+	struct messfile f;
+	if (messfile_open(spool->dirfd, spool->key, job->id, &f) < 0)
+		return errno;
+	int e = ftruncate(f.fd, (off_t)f.end) < 0 ? errno : append_all(&f, p);
+	if (e == 0) {
+		job->fd = f.fd;
+		f.fd = -1;
+	}
+	messfile_close(&f);
+	return e;
+}
+
+static int
+do_remove(struct job *job)
+{
+	char name[MESS_NAME];
+	mess_name(job->id, name);
+	job->name = true;
+	if (unlinkat(spool->dirfd, name, 0) < 0 && errno != ENOENT)
+		return errno;
+	return 0;
+}
+
+static int
+do_unsegment(uint64_t i)
+{
+	char file[JOURNAL_NAME];
+	int dirfd = spool->journal.dirfd;
+	if (i >= JOURNAL_MAX)
+		return EPROTO;
+	journal_name(i, file);
+	if (unlinkat(dirfd, file, 0) < 0 && errno != ENOENT)
+		return errno;
+	return fsync(dirfd) < 0 ? errno : 0;
+}
+
+static int
+do_segment(uint64_t i, uint64_t size)
+{
+	if (i >= JOURNAL_MAX || size > UINT32_MAX)
+		return EPROTO;
+	return journal_make(spool->journal.dirfd, i, size) < 0 ? errno : 0;
+}
+
+/* ---- batches ---- */
+
+static void
+answer(const struct job *job)
+{
+	char text[32];
+	struct buf b = BUF_ON(text);
+	packet_begin(&b, 'K');
+	packet_u8(&b, (uint8_t)job->type);
+	packet_u64(&b, job->id);
+	packet_u32(&b, (uint32_t)job->error);
+	while (packet_send(queued_fd, buf_str(&b), NULL, 0) < 0) {
+		if (errno != EAGAIN || io_wait(queued_fd, true, 1000) < 0)
+			_exit(EXITCODE_TEMPORARY); /* queued is gone */
+	}
+}
+
+/* Does a request; false: it is answered already. */
+static bool
+take(struct packet *p, struct job *job)
+{
+	*job = (struct job){ .type = p->type, .fd = -1 };
+	job->id = packet_get_u64(p);
+	switch (p->type) {
+	case SETTLE_MAKE:
+		job->error = do_make(job, p);
+		return true;
+	case SETTLE_APPEND:
+		job->error = do_append(job, p);
+		return true;
+	case SETTLE_REMOVE:
+		job->error = do_remove(job);
+		return true;
+	case SETTLE_PUBLISH:
+		job->error = do_publish(job->id, packet_get_u64(p));
+		break;
+	case SETTLE_SEGMENT:
+		job->error = do_segment(job->id, packet_get_u64(p));
+		break;
+	case SETTLE_UNSEGMENT:
+		job->error = do_unsegment(job->id);
+		break;
+	default:
+		bug("settle was asked for what there is not");
+	}
+	answer(job);
+	return false;
+}
+
+static void
+sync_each(void)
+{
+	for (size_t i = 0; i < job_count; i++) {
+		struct job *job = &jobs[i];
+		if (job->error == 0 && job->fd >= 0 && fsync(job->fd) < 0)
+			job->error = errno;
+		if (job->error == 0 && job->name)
+			job->error = sync_dir_of(job->id);
+	}
+}
+
+static void
+finish_batch(void)
+{
+	if (job_count >= SYNCFS_AT) {
+		int e = syncfs(spool->dirfd) < 0 ? errno : 0;
+		for (size_t i = 0; i < job_count && e != 0; i++)
+			if (jobs[i].error == 0)
+				jobs[i].error = e;
+	} else {
+		sync_each();
+	}
+	for (size_t i = 0; i < job_count; i++) {
+		io_close(&jobs[i].fd);
+		answer(&jobs[i]);
+	}
+	job_count = 0;
+}
+
+static void
+serve(void)
+{
+	for (;;) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int n =
+		    packet_recv(queued_fd, packet_space, sizeof(packet_space),
+			job_count > 0 ? MSG_DONTWAIT : 0, &bytes, fds, &nfds);
+		if (n < 0 && errno == EAGAIN) {
+			finish_batch();
+			continue;
+		}
+		if (n == 0)
+			return; /* what is not synced was not answered */
+		if (n < 0)
+			die(EXITCODE_TEMPORARY, "settle", errno);
+		packet_close_fds(fds, nfds);
+		struct packet p = packet_open(bytes);
+		if (take(&p, &jobs[job_count]))
+			job_count++;
+		if (job_count == BATCH)
+			finish_batch();
+	}
+}
+
+static _Noreturn void
+run(void)
+{
+	const struct sandbox_dir dirs[] = { { .fd = spool->dirfd,
+	    .write = true } };
+	const struct sandbox sandbox = { .role = "settle",
+		.rules = rules,
+		.rule_count = N_ELEMENTS(rules),
+		.dirs = dirs,
+		.dir_count = N_ELEMENTS(dirs),
+		.max_file = (uint64_t)1 << 42 };
+	log_init("settle");
+	record_space =
+	    malloc((size_t)record_span(ENVELOPE_MAX, LIMIT_SMALL_BODY));
+	if (record_space == NULL)
+		die(EXITCODE_TEMPORARY, "settle", ENOMEM);
+	sandbox_enter(&sandbox);
+	serve();
+	_exit(EXITCODE_DONE);
+}
+
+/* Everything but 0-2, the spool, the journal, the lock and the socket. */
+static void
+close_others(int keep_socket)
+{
+	enum { HIGHEST = 64 };
+	for (int fd = STDERR_FILENO + 1; fd < HIGHEST; fd++) {
+		if (fd == spool->dirfd || fd == spool->journal.dirfd ||
+		    fd == spool->lockfd || fd == keep_socket)
+			continue;
+		(void)close(fd); /* EBADF: not open */
+	}
+}
+
+int
+settle_start(const struct spool *s)
+{
+	int pair[2];
+	spool = s;
+	if (io_pair(SOCK_SEQPACKET, pair) < 0)
+		die(EXITCODE_TEMPORARY, "socketpair", errno);
+	pid_t pid = fork();
+	if (pid < 0)
+		die(EXITCODE_TEMPORARY, "fork", errno);
+	if (pid == 0) {
+		queued_fd = pair[1];
+		close_others(pair[1]);
+		run();
+	}
+	io_close(&pair[1]);
+	if (io_nonblock(pair[0], true) < 0)
+		die(EXITCODE_TEMPORARY, "fcntl", errno);
+	return pair[0];
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC
+ * spool: the spool directory and what queued knows of it: the one state that
+ * its modules share.  INTERNALS.md "The spool".
+ */
+#ifndef SPOOL_H
+#define SPOOL_H
+
+#include "queue/envelope.h"
+#include "queue/journal.h"
+#include "queue/ledger.h"
+#include "queue/mess.h"
+
+struct spool {
+	int dirfd, lockfd;
+	unsigned char key[RECORD_KEY];
+	struct journal journal;
+	struct ledger ledger;
+	struct ledger_list dirty; /* complete files that lack a change */
+	struct ledger_list gone;  /* files to remove */
+	uint64_t last_id;
+	void (*on_drop)(uint32_t slot); /* before a slot is reused */
+	bool recovering;		/* no line for what was done long ago */
+};
+
+/* Opens the directory: makes what is missing, takes the lock, reads or makes
+ * the key.  Dies: 100 when the spool is newer than this program or its key is
+ * lost, 111 when another queued has it or the disk fails. */
+void spool_open(struct spool *, int dirfd);
+/* Brings ledger and journal to what the disk holds; in the sandbox.  Dies (111)
+ * when there is no memory or the directory cannot be read. */
+void spool_recover(struct spool *);
+
+/* A new queue id: later than all before, and now or later. */
+uint64_t spool_next_id(struct spool *);
+
+/* The mark of recipient idx of id is durable in segment number.  True when the
+ * recipient was unfinished until now. */
+bool spool_mark(struct spool *, uint64_t id, uint32_t idx, uint32_t number);
+/* The replacement (content: as in its record) is durable in segment number.
+ * False: not applied (unknown, finished already, no memory). */
+bool spool_replace(
+    struct spool *, uint64_t id, struct str content, uint32_t number);
+/* Forgets the finished message in slot, or sees to it that its file is
+ * removed.  It is on no list. */
+void spool_finish(struct spool *, uint32_t slot);
+/* A change that is durable in segment number has to get into slot's file. */
+void spool_soil(struct spool *, uint32_t slot, uint32_t number);
+/* All changes of a file are on their way into it; and: they are (not) there. */
+void spool_flush_begins(struct ledger_entry *);
+void spool_flush_ends(struct spool *, struct ledger_entry *, bool done);
+/* Drops a message that is on no list and has no file (any more). */
+void spool_forget(struct spool *, uint32_t slot);
+/* Copies n bytes of a segment that cannot be used to quarantine/; the name in
+ * `kept`, the errno or 0 is returned. */
+int spool_salvage(struct spool *, const struct segment *, uint64_t from,
+    uint64_t n, struct buf *kept);
+/* Moves what is left of a damaged file to quarantine/, and logs it. */
+void spool_quarantine(struct spool *, const char *name, uint64_t id);
+
+#endif

@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: ISC
+ * stream: contract in stream.h.
+ */
+#include "queue/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/address.h"
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/frame.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "queue/commit.h"
+
+enum {
+	STREAMS_MAX = 60000,
+	LOCAL_MAX = 1024,     /* accepted at run/queue */
+	LOCAL_PER_USER = 256, /* of these by one user */
+	LOCAL_IDLE_MS = 600000,
+	ACCEPT_PAUSE_MS = 1000,
+	LOOK_EVERY_MS = 30000, /* for idle ones */
+	IN_FLIGHT = 8,	       /* messages of one stream without an answer */
+	ANSWERS = 1024,	       /* room for their answers */
+	READ = 64 * 1024,
+	SESSIONS_AT_ONCE = 64 /* announced by listen */
+};
+
+enum stream_kind { STREAM_SESSION, STREAM_LOCAL, STREAM_BOUNCE };
+
+struct stream {
+	struct watch watch; /* fd -1: closed, waits for its drafts to end */
+	enum stream_kind kind;
+	bool relay, may_tell_facts, paused;
+	bool starved;	    /* waits for memory */
+	bool dirty;	    /* stream_run will look at it */
+	unsigned in_flight; /* drafts that are not its own any more */
+	bool large;	    /* one of these goes to a file: wait for it */
+	struct draft *draft;
+	struct bytes input;  /* what is not parsed yet */
+	struct stream *next; /* of those with answers to send */
+	struct stream *next_starved;
+	struct stream *older, *newer; /* local ones */
+	uid_t uid;
+	int64_t seen_ms;
+	char sid[LIMIT_SID];
+	uint8_t sid_n;
+	uint16_t out_n;
+	char out[ANSWERS];
+};
+
+static const char too_large[] = "5.3.4 Message too big";
+static const char no_relaying[] = "5.7.1 Relaying denied";
+
+static struct spool *spool;
+static struct stream_limits limits;
+static struct watch accept_watch, listen_watch;
+static struct stream *bounce;
+static struct stream *to_flush;
+static struct stream *newest_local;
+static struct stream *starved;
+static unsigned stream_count, local_count;
+static int64_t accept_at;
+static uid_t smtpd_uid;
+static uint64_t local_number;
+static int64_t next_look;
+static char scratch[READ + LIMIT_FRAME + FRAME_ROOM(0) + READ];
+
+/* ---- life ---- */
+
+/* Has stream_run look at it: to send, to go on, or to free it. */
+static void
+look_later(struct stream *s)
+{
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	s->next = to_flush;
+	to_flush = s;
+}
+
+static void
+unlink_starved(struct stream *s)
+{
+	struct stream **at = &starved;
+	while (*at != NULL && *at != s)
+		at = &(*at)->next_starved;
+	if (*at == s)
+		*at = s->next_starved;
+	s->starved = false;
+}
+
+static void
+unlink_local(struct stream *s)
+{
+	if (s->newer != NULL)
+		s->newer->older = s->older;
+	else
+		newest_local = s->older;
+	if (s->older != NULL)
+		s->older->newer = s->newer;
+	local_count--;
+}
+
+/* The struct lives on until stream_run, and until its drafts are done. */
+static void
+stream_close(struct stream *s)
+{
+	if (s->watch.fd < 0)
+		return;
+	loop_remove(&s->watch);
+	io_close(&s->watch.fd);
+	bytes_free(&s->input);
+	if (s->draft != NULL)
+		draft_free(s->draft, spool);
+	s->draft = NULL;
+	s->out_n = 0;
+	if (s->starved)
+		unlink_starved(s);
+	if (s == bounce)
+		bounce = NULL;
+	if (s->kind == STREAM_LOCAL)
+		unlink_local(s);
+	look_later(s);
+}
+
+static void on_ready(struct watch *, uint32_t);
+
+/* Takes fd over.  NULL: it is closed. */
+static struct stream *
+stream_open(int fd, enum stream_kind kind, struct str sid)
+{
+	struct stream *s = NULL;
+	if (stream_count < STREAMS_MAX)
+		s = malloc(sizeof(*s));
+	if (s == NULL) {
+		io_close(&fd);
+		return NULL;
+	}
+	memset(s, 0, offsetof(struct stream, out));
+	s->watch = (struct watch){ .fd = fd, .ready = on_ready, .arg = s };
+	s->kind = kind;
+	sid = str_head(sid, sizeof(s->sid));
+	memcpy(s->sid, sid.p, sid.n);
+	s->sid_n = (uint8_t)sid.n;
+	s->uid = (uid_t)-1;
+	if (io_nonblock(fd, true) < 0 || loop_add(&s->watch, EPOLLIN) < 0) {
+		LOG(ERROR, "stream", F_ERRNO(errno));
+		io_close(&fd);
+		free(s);
+		return NULL;
+	}
+	stream_count++;
+	return s;
+}
+
+/* A paused stream is not watched at all: epoll would go on reporting the end
+ * of its peer. */
+static void
+pause_reading(struct stream *s)
+{
+	if (s->paused)
+		return;
+	s->paused = true;
+	loop_remove(&s->watch);
+}
+
+static void
+watch_again(struct stream *s)
+{
+	uint32_t events = s->out_n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
+	s->paused = false;
+	if (loop_add(&s->watch, events) < 0) {
+		LOG(ERROR, "stream", F_ERRNO(errno));
+		stream_close(s);
+	}
+}
+
+/* ---- frames ---- */
+
+static bool
+is_ours(struct str recipient)
+{
+	struct str prepend;
+	struct address a = address_split(recipient);
+	return domains_find(limits.domains, a.domain, &prepend) !=
+	       DOMAIN_FOREIGN;
+}
+
+/* The draft that a frame belongs to; begins one.  NULL: no memory at all. */
+static struct draft *
+draft_of(struct stream *s)
+{
+	if (s->draft == NULL) {
+		s->draft = draft_new(s);
+		if (s->draft != NULL)
+			s->draft->bounce = s->kind == STREAM_BOUNCE;
+	}
+	return s->draft;
+}
+
+static bool
+on_facts(struct stream *s, struct str payload)
+{
+	struct packet p = { .rest = payload };
+	struct str sid = packet_get_str(&p, LIMIT_SID);
+	(void)packet_get_str(&p, LIMIT_PEER);
+	uint8_t relay = packet_get_u8(&p);
+	if (!packet_end(&p) || !s->may_tell_facts)
+		return false;
+	memcpy(s->sid, sid.p, sid.n);
+	s->sid_n = (uint8_t)sid.n;
+	s->relay = relay == 1;
+	s->may_tell_facts = false;
+	return true;
+}
+
+static bool
+on_finishes(struct stream *s, struct draft *d, struct str payload)
+{
+	struct packet p = { .rest = payload };
+	uint64_t id = packet_get_u64(&p);
+	uint32_t count = packet_get_u32(&p);
+	if (p.bad || s->kind != STREAM_BOUNCE ||
+	    p.rest.n != (size_t)count * sizeof(uint32_t) || count == 0 ||
+	    (d->finishes != 0 && d->finishes != id) || id == 0)
+		return false;
+	draft_finishes(d, spool, id, p.rest);
+	return true;
+}
+
+static void
+on_recipient(const struct stream *s, struct draft *d, struct str address)
+{
+	if (!s->relay && !is_ours(address)) {
+		LOG(INFO, "relaying-denied",
+		    F_STR("sid", ((struct str){ .p = s->sid, .n = s->sid_n })),
+		    F_STR("rcpt", address));
+		draft_refuse(d, spool, 'D', no_relaying);
+		return;
+	}
+	draft_recipient(d, spool, address);
+}
+
+static void
+on_body(const struct stream *s, struct draft *d, struct str bytes)
+{
+	/* what a bounce finishes is told in its record, so it must have one */
+	if (s->kind == STREAM_BOUNCE && d->size + bytes.n > LIMIT_SMALL_BODY)
+		draft_refuse(d, spool, 'D', too_large);
+	if (limits.databytes != 0 && d->size + bytes.n > limits.databytes)
+		draft_refuse(d, spool, 'D', too_large);
+	draft_body(d, spool, bytes);
+}
+
+static void
+on_commit(struct stream *s, struct draft *d)
+{
+	struct str sid = { .p = s->sid, .n = s->sid_n };
+	(void)draft_close(d, spool, sid); /* refused: answered all the same */
+	s->draft = NULL;
+	s->in_flight++;
+	s->large = d->fd >= 0;
+	commit_draft(d);
+}
+
+/* False: this peer does not speak our language. */
+static bool
+on_frame(struct stream *s, char type, struct str payload)
+{
+	if (type == 'P')
+		return on_facts(s, payload);
+	s->may_tell_facts = false;
+	if (type == 'X' && payload.n == 0) {
+		if (s->draft != NULL)
+			draft_free(s->draft, spool);
+		s->draft = NULL;
+		return true;
+	}
+	struct draft *d = draft_of(s);
+	if (d == NULL)
+		return false;
+	switch (type) {
+	case 'F':
+		draft_sender(d, spool, payload);
+		return true;
+	case 'T':
+		on_recipient(s, d, payload);
+		return true;
+	case 'B':
+		on_body(s, d, payload);
+		return true;
+	case 'O':
+		return on_finishes(s, d, payload);
+	case 'C':
+		on_commit(s, d);
+		return payload.n == 0;
+	default:
+		return false;
+	}
+}
+
+static bool
+must_wait(const struct stream *s)
+{
+	return s->large || s->in_flight >= IN_FLIGHT;
+}
+
+/* Takes whole frames off *in.  False: the peer is to be dropped. */
+static bool
+take_frames(struct stream *s, struct str *in)
+{
+	while (!must_wait(s)) {
+		char type;
+		struct str payload;
+		size_t used;
+		switch (frame_next(*in, LIMIT_FRAME, &type, &payload, &used)) {
+		case FRAME_OK:
+			*in = str_skip(*in, used);
+			if (!on_frame(s, type, payload))
+				return false;
+			break;
+		case FRAME_MORE:
+			return true;
+		case FRAME_BAD:
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+drop(struct stream *s)
+{
+	LOG(WARN, "bad-frame",
+	    F_STR("sid", ((struct str){ .p = s->sid, .n = s->sid_n })));
+	stream_close(s);
+}
+
+static void
+parse(struct stream *s, struct str in)
+{
+	if (!take_frames(s, &in)) {
+		drop(s);
+		return;
+	}
+	s->input.n = 0;
+	if (in.n > 0 && !bytes_put(&s->input, in)) {
+		stream_close(s); /* no memory: its peer tries again */
+		return;
+	}
+	if (in.n == 0)
+		bytes_free(&s->input);
+	if (must_wait(s))
+		pause_reading(s);
+}
+
+/* ---- input and output ---- */
+
+static void
+read_input(struct stream *s)
+{
+	if (s->draft == NULL && bytes_in_use() > limits.memory) {
+		s->starved = true;
+		s->next_starved = starved;
+		starved = s;
+		pause_reading(s);
+		return;
+	}
+	/* what is left from before goes in front, so that frames are whole */
+	size_t kept = s->input.n;
+	if (kept > 0)
+		memcpy(scratch, s->input.p, kept);
+	ssize_t n = recv(s->watch.fd, scratch + kept, READ, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		stream_close(s);
+		return;
+	}
+	if (s->kind == STREAM_LOCAL)
+		s->seen_ms = clock_mono_ms();
+	parse(s, (struct str){ .p = scratch, .n = kept + (size_t)n });
+}
+
+static void
+flush_answers(struct stream *s)
+{
+	if (s->watch.fd < 0 || s->out_n == 0)
+		return;
+	ssize_t n =
+	    send(s->watch.fd, s->out, s->out_n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN) {
+		stream_close(s);
+		return;
+	}
+	if (n > 0) {
+		s->out_n = (uint16_t)(s->out_n - n);
+		memmove(s->out, s->out + n, s->out_n);
+	}
+	if (!s->paused)
+		loop_change(
+		    &s->watch, s->out_n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void
+on_ready(struct watch *w, uint32_t events)
+{
+	struct stream *s = w->arg;
+	if ((events & EPOLLOUT) != 0)
+		flush_answers(s);
+	/* the end of the peer shows itself in the reading */
+	if (s->watch.fd >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+		read_input(s);
+}
+
+void
+stream_answer(struct stream *s, char verdict, struct str text)
+{
+	if (s->watch.fd < 0)
+		return;
+	struct buf b = { .p = s->out, .n = s->out_n, .cap = sizeof(s->out) };
+	frame_put(&b, verdict, text);
+	if (b.full) {
+		stream_close(s); /* it asks, and never reads */
+		return;
+	}
+	s->out_n = (uint16_t)b.n;
+	look_later(s);
+}
+
+void
+stream_draft_done(struct stream *s)
+{
+	s->in_flight--;
+	if (s->in_flight == 0)
+		s->large = false;
+	look_later(s);
+}
+
+/* Goes on with what a stream sent while it had to wait. */
+static void
+go_on(struct stream *s)
+{
+	if (s->watch.fd < 0 || !s->paused || s->starved || must_wait(s))
+		return;
+	watch_again(s);
+	if (s->watch.fd < 0 || s->input.n == 0)
+		return;
+	size_t n = s->input.n;
+	memcpy(scratch, s->input.p, n);
+	parse(s, (struct str){ .p = scratch, .n = n });
+}
+
+/* ---- those who connect to run/queue ---- */
+
+static void
+drop_idle(void)
+{
+	int64_t now = clock_mono_ms();
+	if (now < next_look)
+		return;
+	next_look = now + LOOK_EVERY_MS;
+	for (struct stream *s = newest_local; s != NULL;) {
+		struct stream *older = s->older;
+		if (now - s->seen_ms > LOCAL_IDLE_MS && s->in_flight == 0)
+			stream_close(s);
+		s = older;
+	}
+}
+
+static unsigned
+count_of_user(uid_t uid)
+{
+	unsigned n = 0;
+	for (const struct stream *s = newest_local; s != NULL; s = s->older)
+		n += s->uid == uid;
+	return n;
+}
+
+/* "local-UID-NUMBER" */
+static void
+put_local_sid(struct buf *b, uid_t uid)
+{
+	buf_puts(b, "local-");
+	buf_put_u64(b, uid);
+	buf_putc(b, '-');
+	buf_put_u64(b, ++local_number % 1000000);
+}
+
+static void
+open_local(int fd, uid_t uid)
+{
+	char text[LIMIT_SID + 1];
+	struct buf sid = BUF_ON(text);
+	put_local_sid(&sid, uid);
+	struct stream *s = stream_open(fd, STREAM_LOCAL, buf_str(&sid));
+	if (s == NULL)
+		return;
+	bool root = uid == 0;
+	bool own = uid == geteuid();
+	s->uid = uid;
+	s->seen_ms = clock_mono_ms();
+	s->may_tell_facts = root || own || uid == smtpd_uid;
+	/* a local user may send anywhere; posternd only if it says so */
+	s->relay = uid != smtpd_uid || own;
+	s->older = newest_local;
+	if (newest_local != NULL)
+		newest_local->newer = s;
+	newest_local = s;
+	local_count++;
+}
+
+/* Out of descriptors or memory: trying at once again would only spin. */
+static void
+rest_from_accepting(int error)
+{
+	LOG(ERROR, "accept", F_ERRNO(error));
+	loop_change(&accept_watch, 0);
+	accept_at = clock_mono_ms() + ACCEPT_PAUSE_MS;
+}
+
+static void
+on_accept(struct watch *w, uint32_t events)
+{
+	(void)events;
+	for (int i = 0; i < SESSIONS_AT_ONCE; i++) {
+		struct ucred peer;
+		socklen_t n = sizeof(peer);
+		if (local_count >= LOCAL_MAX)
+			drop_idle();
+		int fd =
+		    accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED)
+			rest_from_accepting(errno);
+		if (fd < 0)
+			return;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ||
+		    local_count >= LOCAL_MAX ||
+		    (peer.uid != 0 && peer.uid != smtpd_uid &&
+			count_of_user(peer.uid) >= LOCAL_PER_USER)) {
+			LOG(WARN, "too-many-local", F_NUM("all", local_count));
+			io_close(&fd);
+			continue;
+		}
+		open_local(fd, peer.uid);
+	}
+}
+
+/* ---- sessions that listen announces ---- */
+
+static void
+open_session(struct packet *p, int *fds, size_t nfds)
+{
+	struct str sid = packet_get_str(p, LIMIT_SID);
+	(void)packet_get_str(p, LIMIT_PEER);
+	uint8_t relay = packet_get_u8(p);
+	if (!packet_end(p) || p->type != 'S' || nfds != 1) {
+		LOG(ERROR, "bad-packet", F_TEXT("peer", "listen"));
+		packet_close_fds(fds, nfds);
+		return;
+	}
+	struct stream *s = stream_open(fds[0], STREAM_SESSION, sid);
+	if (s != NULL)
+		s->relay = relay == 1;
+}
+
+static void
+on_listen(struct watch *w, uint32_t events)
+{
+	char space[256];
+	(void)events;
+	for (int i = 0; i < SESSIONS_AT_ONCE; i++) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int n = packet_recv(w->fd, space, sizeof(space), MSG_DONTWAIT,
+		    &bytes, fds, &nfds);
+		if (n < 0 && (errno == EAGAIN || errno == EMSGSIZE))
+			return;
+		if (n <= 0) {
+			loop_remove(w);
+			io_close(&w->fd);
+			return;
+		}
+		struct packet p = packet_open(bytes);
+		open_session(&p, fds, nfds);
+	}
+}
+
+void
+stream_listen_link(int fd)
+{
+	loop_remove(&listen_watch);
+	io_close(&listen_watch.fd);
+	listen_watch.fd = fd;
+	if (loop_add(&listen_watch, EPOLLIN) < 0) {
+		LOG(ERROR, "link", F_ERRNO(errno));
+		io_close(&listen_watch.fd);
+	}
+}
+
+void
+stream_bounce_link(int fd)
+{
+	if (bounce != NULL)
+		stream_close(bounce);
+	bounce = stream_open(fd, STREAM_BOUNCE, STR("bounce"));
+	if (bounce != NULL)
+		bounce->relay = true;
+}
+
+/* ---- all of them ---- */
+
+void
+stream_set_limits(const struct stream_limits *l)
+{
+	limits = *l;
+}
+
+void
+stream_init(
+    struct spool *s, int listen_fd, uid_t smtpd, const struct stream_limits *l)
+{
+	spool = s;
+	smtpd_uid = smtpd;
+	limits = *l;
+	listen_watch = (struct watch){ .fd = -1, .ready = on_listen };
+	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };
+	if (io_nonblock(listen_fd, true) < 0 ||
+	    loop_add(&accept_watch, EPOLLIN) < 0)
+		die(EXITCODE_TEMPORARY, "run/queue", errno);
+}
+
+static void
+feed_starved(void)
+{
+	struct stream *s = starved;
+	starved = NULL;
+	while (s != NULL) {
+		struct stream *next = s->next_starved;
+		s->starved = false;
+		go_on(s);
+		s = next;
+	}
+}
+
+int
+stream_run(void)
+{
+	if (starved != NULL && bytes_in_use() <= limits.memory)
+		feed_starved();
+	while (to_flush != NULL) {
+		struct stream *s = to_flush;
+		to_flush = s->next;
+		s->dirty = false;
+		flush_answers(s);
+		if (s->watch.fd >= 0) {
+			go_on(s);
+		} else if (s->in_flight == 0 && !s->dirty) {
+			stream_count--;
+			free(s);
+		}
+	}
+	if (accept_at == 0)
+		return -1;
+	int64_t left = accept_at - clock_mono_ms();
+	if (left > 0)
+		return (int)left;
+	accept_at = 0;
+	loop_change(&accept_watch, EPOLLIN);
+	return -1;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC
+ * stream: the sessions that bring mail (INTERNALS.md "Stream").
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "common/domains.h"
+#include "queue/draft.h"
+
+struct stream;
+
+struct stream_limits {
+	uint64_t databytes; /* 0: none */
+	size_t memory;	    /* above it nobody starts a new message */
+	const struct domains *domains;
+};
+
+/* listen_fd: run/queue.  smtpd_uid: who may tell facts there. */
+void stream_init(struct spool *, int listen_fd, uid_t smtpd_uid,
+    const struct stream_limits *);
+/* Borrows what limits point to until the next call. */
+void stream_set_limits(const struct stream_limits *);
+/* A link to one of the listen roles, which announces sessions. */
+void stream_listen_link(int fd);
+/* The link to bounce. */
+void stream_bounce_link(int fd);
+/* Puts an answer to a message behind those that wait; *s may be gone. */
+void stream_answer(struct stream *, char verdict, struct str text);
+/* The draft of this stream is no more. */
+void stream_draft_done(struct stream *);
+/* Sends the answers, and lets those go on who waited for memory. */
+int stream_run(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC
+ * teller: the link to qmgr (INTERNALS.md "Notes").  What it has not been told
+ * yet is wherever the cursor stands in the ledger: a slow qmgr makes it lag,
+ * and nothing is lost.
+ */
+#ifndef TELLER_H
+#define TELLER_H
+
+#include "queue/draft.h"
+
+void teller_init(struct spool *);
+void teller_link(int fd);
+/* These are durable now, in this order; bodies still in memory. */
+void teller_new(const struct draft *first);
+/* A slot is about to be dropped. */
+void teller_dropped(uint32_t slot);
+/* A mark is durable. */
+void teller_marked(uint64_t id, uint32_t idx, unsigned link);
+/* A replacement is durable (verdict K; content as in its record), or it is not.
+ */
+void teller_replaced(
+    uint64_t id, uint32_t idx, char verdict, struct str content, unsigned link);
+/* Sends what can be sent. */
+void teller_run(void);
+
+#endif

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: ISC
+ * tend: contract in tend.h.
+ */
+#include "queue/tend.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "queue/commit.h"
+#include "queue/settle.h"
+
+enum {
+	OUTSTANDING = 128,  /* requests that settle may have */
+	PAUSE_MS = 1000,    /* after one of them failed */
+	SPARE_SEGMENTS = 2, /* free ones beyond the reserve, made ahead */
+	LOOK_AT = 1024	    /* entries of the dirty list in one go */
+};
+
+static struct spool *spool;
+static struct watch watch;
+static unsigned outstanding;
+static bool making; /* a segment */
+static int64_t paused_until;
+static struct draft *waiting, *last_waiting, *publishing;
+
+/* ---- requests ---- */
+
+static bool
+ask(const struct buf *b)
+{
+	if (b->full)
+		bug("a request to settle is too long");
+	if (packet_send(watch.fd, buf_str(b), NULL, 0) < 0) {
+		if (errno != EAGAIN)
+			die(EXITCODE_TEMPORARY, "settle is gone", errno);
+		return false; /* again when it has answered something */
+	}
+	outstanding++;
+	return true;
+}
+
+static bool
+ask_simple(char type, uint64_t a, uint64_t b)
+{
+	char text[32];
+	struct buf p = BUF_ON(text);
+	packet_begin(&p, type);
+	packet_u64(&p, a);
+	packet_u64(&p, b);
+	return ask(&p);
+}
+
+static void
+put_state(struct buf *p, const struct ledger_entry *e)
+{
+	char state[ENVELOPE_RECIPIENTS / 8];
+	struct str s = { .p = state, .n = ledger_state_n(e) };
+	ledger_state(e, state);
+	packet_str(p, s);
+}
+
+/* Puts a count, and as many extras from *x on as fit. */
+static uint32_t
+put_extras(struct buf *p, const struct ledger_extra **x)
+{
+	uint32_t count = 0;
+	size_t room = buf_room(p) - sizeof(count);
+	const struct ledger_extra *end = *x;
+	for (; end != NULL && end->n + sizeof(count) <= room; end = end->next) {
+		room -= end->n + sizeof(count);
+		count++;
+	}
+	packet_u32(p, count);
+	for (; *x != end; *x = (*x)->next)
+		packet_str(p, (struct str){ .p = (*x)->content, .n = (*x)->n });
+	return count;
+}
+
+/* Appends what the file of e lacks, from the extra x on. */
+static bool
+ask_append(struct ledger_entry *e, const struct ledger_extra *x)
+{
+	static char space[PACKET_MAX];
+	do {
+		struct buf p = BUF_ON(space);
+		packet_begin(&p, SETTLE_APPEND);
+		packet_u64(&p, e->id);
+		put_state(&p, e);
+		e->extras_sent += put_extras(&p, &x);
+		if (!ask(&p))
+			return false;
+		e->ops++;
+	} while (x != NULL);
+	return true;
+}
+
+static bool
+ask_make(struct ledger_entry *e, const struct segment *seg)
+{
+	static char space[PACKET_MAX];
+	struct buf p = BUF_ON(space);
+	const struct ledger_extra *x = e->extra;
+	packet_begin(&p, SETTLE_MAKE);
+	packet_u64(&p, e->id);
+	packet_u32(&p, (uint32_t)(seg - spool->journal.seg));
+	packet_u64(&p, seg->epoch);
+	packet_u32(&p, e->offset);
+	packet_u32(&p, e->meta_n);
+	packet_u32(&p, e->body_n);
+	put_state(&p, e);
+	uint32_t count = put_extras(&p, &x);
+	if (!ask(&p))
+		return false;
+	e->extras_sent = count;
+	e->ops++;
+	e->flags |= LEDGER_NAMED;
+	if (x != NULL && !ask_append(e, x))
+		e->flags |= LEDGER_BROKEN; /* made anew, later */
+	return true;
+}
+
+/* ---- what there is to do ---- */
+
+static bool
+may_ask(void)
+{
+	return outstanding < OUTSTANDING;
+}
+
+static bool
+publish_waiting(void)
+{
+	while (waiting != NULL && may_ask()) {
+		struct draft *d = waiting;
+		if (!ask_simple(SETTLE_PUBLISH, d->id, d->temporary))
+			return false;
+		waiting = d->next;
+		d->next = publishing;
+		publishing = d;
+	}
+	return true;
+}
+
+void
+tend_publish(struct draft *d)
+{
+	d->next = NULL;
+	if (waiting == NULL)
+		waiting = d;
+	else
+		last_waiting->next = d;
+	last_waiting = d;
+}
+
+static void
+remove_gone(void)
+{
+	while (spool->gone.head != LEDGER_NONE && may_ask()) {
+		uint32_t slot = spool->gone.head;
+		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+		if (!ask_simple(SETTLE_REMOVE, e->id, 0))
+			return;
+		ledger_unlink(&spool->ledger, &spool->gone, slot);
+		e->flags |= LEDGER_BUSY;
+		e->ops++;
+	}
+}
+
+/* Writes the changes that are in segments up to number into their files. */
+static void
+flush_dirty(uint32_t number)
+{
+	uint32_t rest = spool->dirty.count;
+	for (int i = 0; i < LOOK_AT && rest > 0 && may_ask(); i++, rest--) {
+		uint32_t slot = spool->dirty.head;
+		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+		bool whole = e->dirty <= number && ask_append(e, e->extra);
+		ledger_unlink(&spool->ledger, &spool->dirty, slot);
+		if (e->ops == 0) {
+			/* behind the others, so that all get their turn */
+			e->extras_sent = 0;
+			ledger_push(&spool->ledger, &spool->dirty, slot);
+			continue;
+		}
+		e->flags |= whole ? LEDGER_BUSY : LEDGER_BUSY | LEDGER_BROKEN;
+		spool_flush_begins(e);
+	}
+}
+
+static void
+settle_live(struct segment *seg)
+{
+	while (seg->live.head != LEDGER_NONE && may_ask()) {
+		uint32_t slot = seg->live.head;
+		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+		if (!ask_make(e, seg))
+			return;
+		ledger_unlink(&spool->ledger, &seg->live, slot);
+		ledger_push(&spool->ledger, &seg->settled, slot);
+		e->flags |= LEDGER_BUSY;
+		spool_flush_begins(e);
+	}
+}
+
+static void
+make_segment(void)
+{
+	struct journal *j = &spool->journal;
+	if (making || j->made >= j->max || !may_ask() ||
+	    j->free >= JOURNAL_RESERVE + SPARE_SEGMENTS)
+		return;
+	for (size_t i = 0; i < j->max; i++) {
+		if (j->seg[i].state != SEGMENT_ABSENT)
+			continue;
+		if (!ask_simple(SETTLE_SEGMENT, i, j->size))
+			return;
+		j->seg[i].state = SEGMENT_MAKING;
+		making = true;
+		return;
+	}
+}
+
+/* True when old segments have to be emptied. */
+static bool
+pressure(const struct journal *j)
+{
+	unsigned left = j->free;
+	if (j->made < j->max)
+		left += j->max - j->made;
+	unsigned wanted = j->max / 4;
+	if (wanted < JOURNAL_RESERVE + 1)
+		wanted = JOURNAL_RESERVE + 1;
+	return left <= wanted;
+}
+
+/* True when the oldest segment was freed. */
+static bool
+retire_oldest(void)
+{
+	struct journal *j = &spool->journal;
+	struct segment *seg = journal_at(j, j->oldest);
+	if (!journal_oldest_idle(j))
+		return false;
+	if (seg->state == SEGMENT_FULL && !journal_retire(j))
+		LOG(ERROR, "segment-failed", F_NUM("segment", seg->number),
+		    F_ERRNO(errno));
+	if (seg->state == SEGMENT_FAILED && may_ask() &&
+	    clock_mono_ms() >= paused_until &&
+	    ask_simple(SETTLE_UNSEGMENT, (uint64_t)(seg - j->seg), 0))
+		seg->state = SEGMENT_REMOVING;
+	if (seg->state != SEGMENT_FREE)
+		return false;
+	while (seg->after.head != LEDGER_NONE) {
+		uint32_t slot = seg->after.head;
+		ledger_unlink(&spool->ledger, &seg->after, slot);
+		ledger_push(&spool->ledger, &spool->gone, slot);
+	}
+	return true;
+}
+
+static bool
+is_closed(const struct segment *seg)
+{
+	return seg->state == SEGMENT_FULL || seg->state == SEGMENT_FAILED;
+}
+
+int
+tend_run(void)
+{
+	struct journal *j = &spool->journal;
+	int64_t now = clock_mono_ms();
+	bool freed = retire_oldest();
+	if (!publish_waiting())
+		return -1;
+	if (now < paused_until)
+		return freed ? 0 : (int)(paused_until - now);
+	make_segment();
+	remove_gone();
+	struct segment *seg = journal_at(j, j->oldest);
+	if (freed)
+		return 0; /* perhaps the next one, too */
+	if (seg == NULL || !is_closed(seg) || !pressure(j))
+		return -1;
+	settle_live(seg);
+	if (seg->dirty > 0)
+		flush_dirty(seg->number);
+	struct segment *next = journal_at(j, seg->number + 1);
+	if (next != NULL && is_closed(next))
+		settle_live(next);
+	return -1;
+}
+
+/* ---- answers ---- */
+
+static void
+pause_after(char type, uint64_t id, int error)
+{
+	char text[] = { type, '\0' };
+	if (clock_mono_ms() >= paused_until) /* one line for all */
+		LOG(ERROR, "settle-failed", F_TEXT("request", text), F_ID(id),
+		    F_ERRNO(error));
+	paused_until = clock_mono_ms() + PAUSE_MS;
+}
+
+static void
+published(uint64_t id, int error)
+{
+	for (struct draft **at = &publishing; *at != NULL; at = &(*at)->next) {
+		struct draft *d = *at;
+		if (d->id != id)
+			continue;
+		*at = d->next;
+		commit_published(d, error);
+		return;
+	}
+}
+
+static void
+removed(uint32_t slot, int error)
+{
+	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+	e->flags &= (uint8_t)~LEDGER_BUSY;
+	if (error == 0) {
+		spool_forget(spool, slot);
+		return;
+	}
+	pause_after(SETTLE_REMOVE, e->id, error);
+	ledger_push(&spool->ledger, &spool->gone, slot);
+}
+
+/* What a record or file holds cannot be read: it is put aside and given up. */
+static void
+give_up(uint32_t slot)
+{
+	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+	struct segment *seg = journal_at(&spool->journal, e->segment);
+	char name[MESS_NAME];
+	char text[64];
+	struct buf kept = BUF_ON(text);
+	if ((e->flags & LEDGER_FILE) != 0) {
+		mess_name(e->id, name);
+		spool_quarantine(spool, name, e->id);
+	} else if (seg != NULL) {
+		int error = spool_salvage(spool, seg, e->offset,
+		    record_span(e->meta_n, e->body_n), &kept);
+		LOG(ERROR, "quarantined", F_ID(e->id),
+		    F_STR("file", buf_str(&kept)),
+		    F_TEXT("error", error == 0 ? "none" : strerror(error)));
+	}
+	spool_forget(spool, slot);
+}
+
+/* All requests about a file that is made or changed are answered. */
+static void
+written(uint32_t slot, bool broken)
+{
+	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+	struct segment *seg = journal_at(&spool->journal, e->segment);
+	bool made = (e->flags & LEDGER_FILE) == 0;
+	e->flags &= (uint8_t) ~(LEDGER_BUSY | LEDGER_BROKEN);
+	spool_flush_ends(spool, e, !broken);
+	if (made)
+		ledger_unlink(&spool->ledger, &seg->settled, slot);
+	if (made && !broken)
+		e->flags |= LEDGER_FILE;
+	if (e->left == 0)
+		spool_finish(spool, slot);
+	else if ((e->flags & LEDGER_FILE) == 0)
+		ledger_push(&spool->ledger, &seg->live, slot);
+	else if (e->dirty != 0)
+		ledger_push(&spool->ledger, &spool->dirty, slot);
+}
+
+static void
+take_answer(char type, uint64_t id, int error)
+{
+	uint32_t slot = ledger_find(&spool->ledger, id);
+	if (slot == LEDGER_NONE)
+		bug("settle answered for a message that is not there");
+	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+	e->ops--;
+	if (type == SETTLE_REMOVE) {
+		removed(slot, error);
+		return;
+	}
+	if (error != 0) {
+		pause_after(type, id, error);
+		e->flags |= LEDGER_BROKEN;
+	}
+	if (e->ops > 0)
+		return;
+	struct segment *seg = journal_at(&spool->journal, e->segment);
+	bool lost = error == ENOENT && type == SETTLE_APPEND &&
+		    (e->flags & LEDGER_FILE) != 0;
+	if (error == EBADMSG || lost) {
+		if ((e->flags & LEDGER_FILE) == 0)
+			ledger_unlink(&spool->ledger, &seg->settled, slot);
+		give_up(slot);
+		return;
+	}
+	written(slot, (e->flags & LEDGER_BROKEN) != 0);
+}
+
+static void
+take_segment(char type, uint64_t i, int error)
+{
+	struct journal *j = &spool->journal;
+	if (i >= JOURNAL_MAX)
+		bug("settle answered for a segment that is not there");
+	struct segment *seg = &j->seg[i];
+	if (type == SETTLE_UNSEGMENT && error == 0) {
+		journal_removed(j);
+		return;
+	}
+	if (type == SETTLE_UNSEGMENT) {
+		seg->state = SEGMENT_FAILED;
+		pause_after(type, i, error);
+		return;
+	}
+	making = false;
+	seg->state = SEGMENT_ABSENT;
+	if (error == 0 && journal_adopt(j, i) < 0)
+		error = errno;
+	if (error != 0)
+		pause_after(type, i, error);
+}
+
+static void
+on_answer(struct watch *w, uint32_t events)
+{
+	char space[64];
+	(void)events;
+	for (unsigned i = 0; i < OUTSTANDING; i++) {
+		struct str bytes;
+		int fds[PACKET_FDS];
+		size_t nfds;
+		int n = packet_recv(w->fd, space, sizeof(space), MSG_DONTWAIT,
+		    &bytes, fds, &nfds);
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0)
+			die(EXITCODE_TEMPORARY, "settle is gone",
+			    n < 0 ? errno : 0);
+		packet_close_fds(fds, nfds);
+		struct packet p = packet_open(bytes);
+		char type = (char)packet_get_u8(&p);
+		uint64_t id = packet_get_u64(&p);
+		int error = (int)packet_get_u32(&p);
+		if (!packet_end(&p) || p.type != 'K' || outstanding == 0)
+			bug("settle answered nonsense");
+		outstanding--;
+		if (type == SETTLE_PUBLISH)
+			published(id, error);
+		else if (type == SETTLE_SEGMENT || type == SETTLE_UNSEGMENT)
+			take_segment(type, id, error);
+		else
+			take_answer(type, id, error);
+	}
+}
+
+void
+tend_init(struct spool *s, int fd)
+{
+	spool = s;
+	watch = (struct watch){ .fd = fd, .ready = on_answer };
+	if (loop_add(&watch, EPOLLIN) < 0)
+		die(EXITCODE_TEMPORARY, "epoll", errno);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC
+ * tend: queued's side of settle: decides what settle does next, and takes its
+ * answers.  Nothing waits in a queue of its own: what there is to do is read
+ * off the lists of spool.h.
+ */
+#ifndef TEND_H
+#define TEND_H
+
+#include "queue/draft.h"
+
+/* fd: from settle_start.  Dies when settle goes away. */
+void tend_init(struct spool *, int fd);
+/* Has a large message synced and named; commit_published gets the outcome. */
+void tend_publish(struct draft *);
+/* Frees segments, and gives settle what it can take.  Milliseconds until it
+ * wants to be called again, or -1. */
+int tend_run(void);
+
+#endif
