@@ -39,7 +39,8 @@ struct job {
 static struct {
 	int net, job_fd, control;
 	unsigned timeout_cap;
-	bool job_full; /* the job socket did not take a report */
+	bool job_full; /* the job socket did not take a packet */
+	bool end_told; /* F was said */
 	int64_t linger_until;
 	struct client client;
 	struct reply reply;
@@ -83,6 +84,19 @@ tell(struct buf *packet)
 	return false;
 }
 
+static bool
+tell_end(enum verdict verdict, struct str text)
+{
+	struct buf packet = BUF_ON(d.packet_out);
+
+	packet_begin(&packet, 'F');
+	packet_u8(&packet, (uint8_t)verdict);
+	packet_str(&packet, text);
+	return tell(&packet);
+}
+
+/* Reports that were not told yet; behind them, when the connection is gone, F:
+ * a job that came meanwhile was not touched. */
 static void
 tell_reports(void)
 {
@@ -95,6 +109,9 @@ tell_reports(void)
 			return;
 		unacked_told(&d.reports, upto);
 	}
+	if (d.net < 0 && !d.end_told)
+		d.end_told = tell_end(
+		    VERDICT_DEFER, STR("4.4.2 the kept connection has ended"));
 }
 
 /* A new job socket (INTERNALS.md "Agents"): what is in flight, then reports
@@ -106,7 +123,7 @@ resume(int fd)
 
 	io_close(&d.job_fd);
 	d.job_fd = fd;
-	d.job_full = false;
+	d.job_full = d.end_told = false;
 	if (d.job.body_fd >= 0) {
 		packet_begin(&packet, 'I');
 		packet_u64(&packet, d.job.id);
@@ -381,6 +398,7 @@ end_connection(bool politely)
 	}
 	io_close(&d.net);
 	start_linger();
+	tell_reports();
 }
 
 /* ---- jobs ---- */
@@ -491,8 +509,8 @@ send_message(void)
 	return action;
 }
 
-/* A job that finds the connection gone stays unreported: qmgr sees this end of
- * the job socket close, and gives it to another connection at once. */
+/* A job that finds the connection gone stays unreported: F follows, and qmgr
+ * gives it to another connection at once. */
 static void
 take_job(struct packet *p, int *fds, size_t nfds)
 {
@@ -613,14 +631,10 @@ serve(void)
 static void
 report_failure(void)
 {
-	struct buf packet = BUF_ON(d.packet_out);
-
 	LOG(INFO, "host-failed", F_STR("host", d.client.host),
 	    F_STR("ip", d.client.ip), F_STR("text", d.client.failure_text));
-	packet_begin(&packet, 'F');
-	packet_u8(&packet, (uint8_t)d.client.failure);
-	packet_str(&packet, d.client.failure_text);
-	(void)tell(&packet); /* an unanswered connection says the same */
+	/* an agent that ends unheard says the same */
+	(void)tell_end(d.client.failure, d.client.failure_text);
 }
 
 void

@@ -63,7 +63,15 @@ class Agent:
         return self.deliver(["bob@hamburger.edu"], **kw)[0]
 
     def ended(self, timeout=10):
-        return receive(self.sock, timeout)[0] == b""
+        """The agent says F when it has a job socket left, and ends."""
+        data = receive(self.sock, timeout)[0]
+        if data[:1] == b"F":
+            data = receive(self.sock, timeout)[0]
+        return data == b""
+
+    def gave_back(self, timeout=10):
+        data = receive(self.sock, timeout)[0]
+        return data[:2] == b"FZ"
 
 
 class Remote(Role):
@@ -379,12 +387,12 @@ def test_kept_connection_gone_stale(remote):
         a = remote.connect(peer)
         assert a.one()[0] == "K"
         a.job()
-        assert a.ended()
+        assert a.gave_back() and a.ended()
     with Peer({"MAIL": [b"250 ok\r\n", b"421 4.4.2 enough\r\n"]}) as peer:
         a = remote.connect(peer)
         assert a.one()[0] == "K"
         a.job()
-        assert a.ended()
+        assert a.gave_back() and a.ended()
 
 
 def test_idle_server_closes(remote):
@@ -392,6 +400,16 @@ def test_idle_server_closes(remote):
         a = remote.connect(peer)
         assert a.one()[0] == "K"
         peer.live[0].shutdown(socket.SHUT_RDWR)
+        assert a.gave_back() and a.ended()
+    with Peer() as peer:
+        # a report that is not acknowledged keeps the agent, but F is said
+        a = remote.connect(peer)
+        a.job()
+        a.reports(1)
+        peer.live[0].shutdown(socket.SHUT_RDWR)
+        assert a.gave_back()
+        time.sleep(0.2)
+        a.take(a.id, [0])
         assert a.ended()
 
 
