@@ -477,6 +477,17 @@ login_bare(const struct tables *t, const struct table *accounts,
 	return true;
 }
 
+/* A system user's address in one of control/locals is as good as his name. */
+static void
+login_by_address(const struct tables *t, const struct table *accounts,
+    struct str key, struct login *out)
+{
+	struct str local, domain, prepend;
+	if (str_rcut(key, '@', &local, &domain) &&
+	    domains_find(t->domains, domain, &prepend) == DOMAIN_LOCAL)
+		(void)login_system(t, accounts, local, out);
+}
+
 void
 resolve_login(const struct tables *t, const struct table *accounts,
     struct str user, struct login *out)
@@ -490,8 +501,10 @@ resolve_login(const struct tables *t, const struct table *accounts,
 		return;
 	if (str_find(key, '@') == key.n && !login_bare(t, accounts, &key, out))
 		return;
-	if (!table_get(t->users, key, &value))
+	if (!table_get(t->users, key, &value)) {
+		login_by_address(t, accounts, key, out);
 		return;
+	}
 	str_cut(value, ':', &out->hash, &out->mailbox);
 	out->found = true;
 	out->name = key;

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: ISC
+"""The whole suite: SMTP in, POP3 out; start, reload, restart, stop; try."""
+import json
+import os
+import poplib
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from suite import BIN, TOP, Suite, wait_for
+
+ROLES = ["listen-smtp", "listen-pop3", "smtpd", "popup", "queued", "qmgr",
+         "bounce", "dial", "remote", "become", "userd", "dnsd"]
+
+
+def send(suite, text, sender="alice@crepes.fr", to="bob@hamburger.edu"):
+    with smtplib.SMTP(*suite.smtp, timeout=20) as s:
+        s.sendmail(sender, to, text)
+
+
+def read_all(suite, user="bob@hamburger.edu", password="hungry"):
+    p = poplib.POP3(*suite.pop3, timeout=20)
+    p.user(user)
+    p.pass_(password)
+    mail = [b"\n".join(p.retr(n + 1)[1]) for n in range(p.stat()[0])]
+    p.quit()
+    return mail
+
+
+def arrives(suite, mark, **login):
+    mark = mark.encode()
+    return wait_for(
+        lambda: [m for m in read_all(suite, **login) if mark in m], 20,
+        f"the message with {mark!r}")[0]
+
+
+def check_mail_flows(suite):
+    mark = uuid.uuid4().hex
+    send(suite, f"Subject: flows\n\n{mark}\n.\n..two\n")
+    assert b"\n.\n..two" in arrives(suite, mark)
+
+
+def test_in_over_smtp_out_over_pop3(suite):
+    check_mail_flows(suite)
+
+
+def test_all_roles_are_ready(suite):
+    rows = [r.split() for r in open(
+        f"{suite.folder}/run/postern/roles").read().splitlines()]
+    assert rows[0][0] == "start"
+    assert sorted(r[0] for r in rows[1:]) == sorted(ROLES)
+    assert {r[4] for r in rows} == {"ready"}
+    for name, pid, user, *_ in rows[1:]:
+        uid = os.stat(f"/proc/{pid}").st_uid
+        status = open(f"/proc/{pid}/status").read()
+        uid = int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1))
+        import pwd
+        assert pwd.getpwuid(uid).pw_name == user, name
+        if os.geteuid() == 0 and name != "become":
+            assert user.startswith("postern")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_killed_role_is_back_within_a_second(suite, role):
+    old = suite.roles()[role]
+    os.kill(old, signal.SIGKILL)
+    begun = time.monotonic()
+
+    def back():
+        text = open(f"{suite.folder}/run/postern/roles").read()
+        row = re.search(rf"^{role} (\d+) \S+ \d+ (\w+)", text, re.M)
+        return int(row.group(1)) not in (0, old) and row.group(2) == "ready"
+
+    wait_for(back, 5, role)
+    assert time.monotonic() - begun < 1
+    check_mail_flows(suite)
+
+
+def test_reload_costs_no_session(suite):
+    with smtplib.SMTP(*suite.smtp, timeout=20) as s:
+        s.ehlo()
+        s.mail("alice@crepes.fr")
+        os.kill(suite.roles()["start"], signal.SIGHUP)
+        suite.wait_log("event=template-retired|event=reload ", 5)
+        time.sleep(0.3)
+        s.rcpt("bob@hamburger.edu")
+        mark = uuid.uuid4().hex
+        assert s.data(f"Subject: x\r\n\r\n{mark}\r\n")[0] == 250
+        arrives(suite, mark)
+    check_mail_flows(suite)
+
+
+def test_reload_changes_settings_all_or_nothing(suite):
+    path = f"{suite.folder}/etc/postern/databytes"
+
+    def size_offered():
+        with smtplib.SMTP(*suite.smtp, timeout=20) as s:
+            s.ehlo()
+            return s.esmtp_features["size"]
+
+    def reload_with(value, wait):
+        with open(path, "w") as f:
+            f.write(value)
+        n = suite.log().count(wait)
+        os.kill(suite.roles()["start"], signal.SIGHUP)
+        wait_for(lambda: suite.log().count(wait) > n, 5, wait)
+
+    reload_with("12345\n", "event=reload ")
+    wait_for(lambda: size_offered() == "12345", 5, "the new size")
+    reload_with("a lot\n", "event=reload-refused")
+    assert size_offered() == "12345"
+    assert 'file=databytes line=1' in suite.log()
+    os.unlink(path)
+    os.kill(suite.roles()["start"], signal.SIGHUP)
+    wait_for(lambda: size_offered() == "52428800", 5, "the default")
+
+
+def test_status_show_check_sandbox(suite):
+    status = suite.postern("status").stdout
+    assert max(map(len, status.splitlines())) <= 80
+    assert "queue " in status and "listen-smtp" in status
+    data = json.loads(suite.postern("status", "--json").stdout)
+    assert data["status"] == "ok" and len(data["roles"]) == len(ROLES) + 1
+    wait_for(lambda: json.loads(suite.postern("status", "--json").stdout)[
+        "queue"]["messages"] == 0, 10, "an empty queue")
+    show = suite.postern("show").stdout
+    assert re.search(r"^me +file +hamburger.edu$", show, re.M)
+    assert re.search(r"^databytes +default +52428800$", show, re.M)
+    for line in suite.postern("show", "--json").stdout.splitlines():
+        json.loads(line)
+    check = suite.postern("check")
+    assert check.stdout == "0 mistakes, 0 warnings\n"
+    sandbox = suite.postern("sandbox").stdout
+    for role in ROLES:
+        assert re.search(rf"^{role} ", sandbox, re.M)
+
+
+def test_check_shows_every_mistake_at_once(suite):
+    control = f"{suite.folder}/etc/postern"
+    wrong = {"databytes": "many\n", "relayclients": "10.0.0.0/8\nhere\n",
+             "smtplisten": open(f"{control}/smtplisten").read() + "25\n",
+             "timeoutsmtpd": "0\n", "databyte": "1\n"}
+    old = {}
+    try:
+        for name, value in wrong.items():
+            path = f"{control}/{name}"
+            old[path] = open(path).read() if os.path.exists(path) else None
+            with open(path, "w") as f:
+                f.write(value)
+        out = suite.postern("check", check=False)
+        assert out.returncode == 1
+        for place in ("databytes:1:", "relayclients:2:", "smtplisten:2:",
+                      "timeoutsmtpd:1:", "databyte:"):
+            assert f" {place}" in out.stdout, out.stdout
+        assert out.stdout.endswith("4 mistakes, 1 warning\n")
+    finally:
+        for path, text in old.items():
+            if text is None:
+                os.unlink(path)
+            else:
+                with open(path, "w") as f:
+                    f.write(text)
+
+
+def test_a_second_start_is_refused(suite):
+    out = subprocess.run(
+        [str(BIN / "postern-start")], capture_output=True, text=True,
+        env={"POSTERN_ROOT": suite.folder, "PATH": os.environ["PATH"]})
+    assert out.returncode == 111 and "already runs" in out.stderr
+
+
+def test_stop_and_start_again_keeps_everything():
+    with Suite("--domain", "hamburger.edu", "--user",
+               "bob@hamburger.edu:hungry", "--control",
+               "databytes=100000") as s:
+        check_mail_flows(s)
+        before = dict(s.env)
+        mail = read_all(s)
+        pids = s.roles()
+        begun = time.monotonic()
+        s.stop()
+        assert time.monotonic() - begun < 10
+        for role, pid in pids.items():
+            assert ended(pid), role
+        with pytest.raises(OSError):
+            socket.create_connection(s.smtp, timeout=2)
+        assert s.postern("status", check=False).returncode == 2
+        s.options = []
+        s.start()
+        assert s.env == before
+        assert read_all(s) == mail
+        assert re.search(r"^databytes +file +100000$",
+                         s.postern("show").stdout, re.M)
+        check_mail_flows(s)
+
+
+def test_sigterm_with_sessions_open():
+    with Suite("--no-first-message") as s:
+        connections = [socket.create_connection(a, timeout=20)
+                       for a in (s.smtp, s.pop3) for _ in range(5)]
+        for c in connections:
+            assert c.recv(200)
+        # one of them in the middle of a mailbox
+        p = poplib.POP3(*s.pop3, timeout=20)
+        p.user(s.env["USER_1"])
+        p.pass_(s.env["PASSWORD_1"])
+        begun = time.monotonic()
+        s.stop()
+        assert time.monotonic() - begun < 10
+        left = subprocess.run(["pgrep", "-f", f"^postern-.*"],
+                              capture_output=True, text=True).stdout.split()
+        ours = [pid for pid in left if os.path.exists(f"/proc/{pid}/environ")
+                and s.folder.encode() in environ(pid)]
+        assert not ours
+        for c in connections:
+            c.settimeout(5)
+            rest = c.recv(200)
+            assert rest == b"" or rest.startswith((b"421 ", b"-ERR"))
+
+
+def ended(pid):
+    """Gone, or a zombie that its new parent has not reaped yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def environ(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def test_start_killed_takes_its_roles_along_and_starts_again():
+    with Suite("--no-first-message", "--domain", "hamburger.edu", "--user",
+               "bob@hamburger.edu:hungry") as s:
+        pids = s.roles()
+        os.kill(pids["start"], signal.SIGKILL)
+        wait_for(lambda: all(map(ended, pids.values())), 5, "the end")
+        s.options = []
+        s.start()
+        check_mail_flows(s)
+
+
+def test_try_options():
+    with Suite("--no-first-message", "--domain", "crepes.fr", "--domain",
+               "hamburger.edu", "--user", "alice@crepes.fr:wonder", "--user",
+               "bob@hamburger.edu:hun'gry x", "--route",
+               "elsewhere.test=127.0.0.1:2599", "--resolver",
+               "127.0.0.1:5399", "--control", "relayclients=127.0.0.1",
+               "--control", "relayclients=10.0.0.0/8") as s:
+        control = f"{s.folder}/etc/postern"
+        assert open(f"{control}/smtproutes").read() == \
+            "elsewhere.test:127.0.0.1:2599\n"
+        assert open(f"{control}/resolvers").read() == "127.0.0.1@5399\n"
+        assert open(f"{control}/locals").read() == "crepes.fr\nhamburger.edu\n"
+        assert open(f"{control}/relayclients").read() == \
+            "127.0.0.1\n10.0.0.0/8\n"
+        assert s.env["USER_1"] == "alice@crepes.fr"
+        out = subprocess.run(
+            ["sh", "-c", '. "$0/try.env"; echo "$PASSWORD_2"', s.folder],
+            capture_output=True, text=True)
+        assert out.stdout == "hun'gry x\n"
+        mark = uuid.uuid4().hex
+        send(s, f"Subject: x\n\n{mark}\n", sender="bob@hamburger.edu",
+             to="alice@crepes.fr")
+        arrives(s, mark, user="alice@crepes.fr", password="wonder")
+        files = os.listdir(os.path.join(s.env["MAILDIR_1"], "new")) + \
+            os.listdir(os.path.join(s.env["MAILDIR_1"], "cur"))
+        assert len(files) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making an account needs root")
+def test_system_user():
+    name = f"ptest{os.getpid() % 100000}"
+    subprocess.run(["useradd", "-m", name], check=True)
+    try:
+        with Suite("--no-first-message", "--domain", "hamburger.edu",
+                   "--system-user", name) as s:
+            assert s.env["USER_1"] == f"{name}@hamburger.edu"
+            assert s.env["MAILDIR_1"] == f"/home/{name}/Maildir"
+            mark = uuid.uuid4().hex
+            send(s, f"Subject: x\n\n{mark}\n", to=s.env["USER_1"])
+            arrives(s, mark, user=s.env["USER_1"],
+                    password=s.env["PASSWORD_1"])
+            assert arrives(s, mark, user=name, password=s.env["PASSWORD_1"])
+            owner = os.stat(f"/home/{name}/Maildir/new").st_uid
+            assert owner == os.stat(f"/home/{name}").st_uid
+    finally:
+        subprocess.run(["userdel", "-r", name], stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making an account needs root")
+def test_a_new_account_is_known_at_once():
+    name = f"pnew{os.getpid() % 100000}"
+    with Suite("--no-first-message", "--domain", "hamburger.edu") as s:
+        assert s.postern("why", f"{name}@hamburger.edu",
+                         check=False).returncode == 1
+        subprocess.run(["useradd", "-m", name], check=True)
+        try:
+            wait_for(lambda: s.postern(
+                "why", f"{name}@hamburger.edu", check=False).returncode == 0,
+                5, "the new account")
+        finally:
+            subprocess.run(["userdel", "-r", name], stderr=subprocess.DEVNULL)
+
+
+def test_try_in_the_foreground_until_ctrl_c():
+    import tempfile
+    folder = tempfile.mkdtemp(prefix="postern-test-")
+    try:
+        run = subprocess.Popen(
+            [str(TOP / "install/try"), folder],
+            env={**os.environ, "POSTERN_BIN": str(BIN)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        lines = []
+        for line in run.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        text = "".join(lines)
+        assert "C: MAIL FROM:<" in text and "Subject: It works" in text, text
+        os.killpg(run.pid, signal.SIGINT)  # what a terminal does
+        rest = run.stdout.read()
+        assert run.wait(20) == 0 and "Stopped." in rest
+    finally:
+        subprocess.run(["rm", "-rf", folder])
+
+
+def test_usage():
+    for args in (["--user", "bob"], ["--nonsense"], ["a", "b"], ["--domain"]):
+        out = subprocess.run([str(TOP / "install/try"), *args],
+                             capture_output=True, text=True, cwd="/tmp")
+        assert out.returncode != 0 and out.stderr, args
+    for args, code in (([], 100), (["--help"], 0), (["nosuch"], 100),
+                       (["--version"], 0), (["show", "nosuch"], 100)):
+        out = subprocess.run([str(BIN / "postern"), *args],
+                             capture_output=True, text=True)
+        assert out.returncode == code, (args, out)
