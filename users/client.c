@@ -32,13 +32,11 @@ struct client {
 	struct watch watch;
 	enum origin origin;
 	unsigned may;
-	bool login; /* one is under way */
-	bool gone;  /* closed while a caller up the stack still uses it */
-	bool in_use;
+	bool login;		    /* one is under way */
+	bool gone;		    /* closed; freed before the next wait */
 	int64_t last_ms;	    /* of a stranger's last packet */
 	struct client *next, *prev; /* callers and strangers only */
-	char *held; /* an answer that the socket did not take yet */
-	size_t held_n;
+	size_t held_n;		    /* of held_room, when this is the link */
 	struct buf sid, ip;
 	char sid_room[LIMIT_SID], ip_room[LIMIT_PEER];
 };
@@ -49,9 +47,11 @@ const char *(*client_reload)(void);
 
 static struct client_users users;
 static struct watch listener = { .fd = -1 };
-static struct client *callers;
+static struct client *callers, *dead, *link_client;
 static unsigned count, caller_count, stranger_count;
 static char packet_room[PACKET_MAX], answer_room[PACKET_MAX];
+/* An answer that the link did not take yet: it asks many questions at once. */
+static char held_room[PACKET_MAX];
 
 /* ---- life ---- */
 
@@ -82,8 +82,10 @@ client_close(struct client *c)
 		list_remove(c);
 	if (c->login)
 		login_forget(c);
-	if (!c->in_use)
-		free(c);
+	if (c == link_client)
+		link_client = NULL;
+	c->next = dead;
+	dead = c;
 	if (listener.fd >= 0)
 		loop_change(&listener, EPOLLIN);
 }
@@ -92,7 +94,11 @@ client_close(struct client *c)
 static void
 client_wait(struct client *c)
 {
-	uint32_t events = c->held ? EPOLLOUT : c->login ? EPOLLRDHUP : EPOLLIN;
+	if (c->gone)
+		return;
+	uint32_t events = c->held_n  ? EPOLLOUT
+			  : c->login ? EPOLLRDHUP
+				     : EPOLLIN;
 	loop_change(&c->watch, events);
 }
 
@@ -101,48 +107,33 @@ client_send(struct client *c, struct str answer)
 {
 	if (packet_send(c->watch.fd, answer, NULL, 0) == 0)
 		return;
-	c->held = errno == EAGAIN ? malloc(answer.n) : NULL;
-	if (!c->held) {
+	if (errno != EAGAIN || c != link_client) {
 		client_close(c);
 		return;
 	}
-	memcpy(c->held, answer.p, answer.n);
+	memmove(held_room, answer.p, answer.n);
 	c->held_n = answer.n;
 }
 
 static void
 send_held(struct client *c)
 {
-	char *held = c->held;
-	c->held = NULL;
-	client_send(c, (struct str){ held, c->held_n });
-	free(held);
+	struct str held = { held_room, c->held_n };
+	c->held_n = 0;
+	client_send(c, held);
 }
 
 /* ---- questions ---- */
-
-/* c is kept while it is in use up the stack. */
-static void
-client_release(struct client *c, bool was_in_use)
-{
-	c->in_use = was_in_use;
-	if (c->gone && !was_in_use)
-		free(c);
-	else if (!c->gone)
-		client_wait(c);
-}
 
 static void
 on_login_done(void *owner, char verdict, const char *text)
 {
 	struct client *c = owner;
 	struct buf b = BUF_ON(answer_room);
-	bool was_in_use = c->in_use;
-	c->in_use = true;
 	c->login = false;
 	ask_put_verdict(&b, verdict, text);
 	client_send(c, buf_str(&b));
-	client_release(c, was_in_use);
+	client_wait(c);
 }
 
 /* The descriptors pass on to login_begin, or stay the caller's on false. */
@@ -275,24 +266,23 @@ take_packet(struct client *c)
 	} else if (!logs_in) {
 		packet_close_fds(fds, nfds);
 	}
-	return !c->gone && !c->held && !c->login;
+	return !c->gone && !c->held_n && !c->login;
 }
 
 static void
 on_client(struct watch *w, uint32_t events)
 {
 	struct client *c = w->arg;
-	c->in_use = true;
-	if (c->held && (events & EPOLLOUT))
+	if (c->held_n && (events & EPOLLOUT))
 		send_held(c);
-	else if (c->login || c->held) /* hung up */
+	else if (c->login || c->held_n) /* hung up */
 		client_close(c);
 	else if (c->origin != LINK)
 		(void)take_packet(c);
 	else
 		for (unsigned i = 0; i < LINK_TURN && take_packet(c);)
 			i++;
-	client_release(c, false);
+	client_wait(c);
 }
 
 /* ---- newcomers ---- */
@@ -333,7 +323,9 @@ client_session(int fd, struct str sid, struct str ip, unsigned may)
 void
 client_link(int fd)
 {
-	(void)client_new(fd, LINK, CLIENT_W);
+	if (link_client)
+		client_close(link_client);
+	link_client = client_new(fd, LINK, CLIENT_W);
 }
 
 static unsigned
@@ -405,9 +397,20 @@ on_listener(struct watch *w, uint32_t events)
 		list_add(c);
 }
 
+static void
+free_dead(void)
+{
+	while (dead) {
+		struct client *next = dead->next;
+		free(dead);
+		dead = next;
+	}
+}
+
 int
 client_expire(void)
 {
+	free_dead();
 	if (caller_count == 0)
 		return -1;
 	if (caller_count < MAX_CALLERS && listener.fd >= 0)

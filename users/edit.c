@@ -20,7 +20,7 @@
 #include "users/edit.h"
 #include "users/line.h"
 
-enum { LOCK_TRIES = 300, LOCK_PAUSE_MS = 100, RELOAD_MS = 60 * 1000 };
+enum { LOCK_TRIES = 300, LOCK_PAUSE_NS = 100000000, RELOAD_MS = 60 * 1000 };
 
 int
 edit_fail(int code, const char *what, struct str about)
@@ -41,8 +41,7 @@ fail_errno(const char *what)
 static int
 take_lock(struct edit *e)
 {
-	const struct timespec pause = { .tv_nsec =
-					    LOCK_PAUSE_MS * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
 	e->lock_fd = openat(
 	    e->dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (e->lock_fd < 0)

@@ -32,8 +32,8 @@ void edit_close(struct edit *);
  * line of this table begins.  False: none. */
 typedef bool edit_address(struct str line, struct str *address);
 edit_address edit_user_address, edit_alias_address;
-bool edit_find(
-    const struct edit *, edit_address *, struct str key, struct str *line);
+bool edit_find(const struct edit *e, edit_address *address_of, struct str key,
+    struct str *line);
 
 /* Puts `new` in the place of `old`, a line of the text; an empty old means: at
  * the end; an empty new: takes the line away.  Writes the file and has userd

@@ -161,7 +161,7 @@ start_worker(int link)
 static _Noreturn void
 keeper(int link)
 {
-	const struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 200000000L };
 	int64_t last = 0;
 	for (unsigned live = 0;;) {
 		for (; live < HASHD_WORKERS; live++)
