@@ -7,3 +7,4 @@ postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
 	queue/link.o send/route.o $(QMGR_PURE)
 postern-qmgr_LIBS := -lsodium
 postern-bounce_OBJS := queue/bounce.o queue/dsn.o queue/link.o
+postern_OBJS += install/cli_queue.o install/queue_view.o

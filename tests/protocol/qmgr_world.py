@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: ISC
 """postern-qmgr under test: this plays start and all of its neighbours."""
 import os
-import re
 import socket
-import struct
+import subprocess
 import tempfile
 import time
 
-from roles import (Role, body_fd, packet, pair, receive, text, u8, u32, u64)
+from roles import BIN, Role, body_fd, packet, pair, text, u8, u32, u64
 
 BODY = b"Received: by tester.example; today\nSubject: hello\n\nhello\n"
 
@@ -125,7 +124,9 @@ class World:
     def __init__(self, control=None):
         self.folder = tempfile.TemporaryDirectory(prefix="postern-qmgr-")
         os.chmod(self.folder.name, 0o755)
-        self.path = os.path.join(self.folder.name, "qmgr")
+        run = os.path.join(self.folder.name, "run/postern")
+        os.makedirs(run)
+        self.path = os.path.join(run, "qmgr")
         self.door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.door.bind(self.path)
         os.chmod(self.path, 0o666)
@@ -313,6 +314,20 @@ class World:
             p.end()
             if cursor == 0:
                 return rows
+
+    def cli(self, *args):
+        """`postern queue ...`, started."""
+        return subprocess.Popen(
+            [str(BIN / "postern"), "queue", *args], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            env={**os.environ, "POSTERN_ROOT": self.folder.name})
+
+    def postern(self, *args, code=0):
+        """What `postern queue ...` prints."""
+        process = self.cli(*args)
+        out, errors = process.communicate(timeout=30)
+        assert process.returncode == code, (out, errors)
+        return out.decode() if code == 0 else errors.decode()
 
     def status(self):
         s = self.control()
