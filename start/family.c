@@ -16,6 +16,7 @@
 #include "common/packet.h"
 
 enum {
+	RETIRED_MS = 100,     /* so early nobody has served enough */
 	SETTLED_MS = 2000,    /* who lived so long did not die early */
 	BACKOFF_MS = 100,     /* second early death; doubles */
 	BACKOFF_MAX_MS = 800, /* back within a second */
@@ -129,22 +130,24 @@ static void
 child_ended(struct family *f, struct child *c, int status)
 {
 	int64_t now = clock_mono_ms();
-	bool retired = c->plan->is_template && WIFEXITED(status) &&
-		       WEXITSTATUS(status) == 0;
+	/* by its own wish: a template that has served enough, or a role that
+	 * begins anew to read its settings */
+	bool retired = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+		       c->state == FAMILY_READY;
 
 	if (f->stopping) {
 		LOG(INFO, "role-stopped", F_TEXT("name", c->plan->name),
 		    F_NUM("pid", c->pid));
 	} else if (retired) {
-		LOG(INFO, "template-retired", F_TEXT("name", c->plan->name),
+		LOG(INFO, "role-retired", F_TEXT("name", c->plan->name),
 		    F_NUM("pid", c->pid));
 	} else {
 		death_log(c->plan->name, c->pid, status);
 		c->restarts++;
 	}
-	bool early = now - c->born_ms < SETTLED_MS;
+	int64_t lived = now - c->born_ms;
 	c->fails =
-	    early && (!retired || c->state != FAMILY_READY) ? c->fails + 1 : 0;
+	    lived < (retired ? RETIRED_MS : SETTLED_MS) ? c->fails + 1 : 0;
 	c->due_ms = backoff(c, now);
 	c->pid = 0;
 	c->state = FAMILY_DOWN;

@@ -87,7 +87,7 @@ def test_reload_costs_no_session(suite):
         s.ehlo()
         s.mail("alice@crepes.fr")
         os.kill(suite.roles()["start"], signal.SIGHUP)
-        suite.wait_log("event=template-retired|event=reload ", 5)
+        suite.wait_log("event=role-retired|event=reload ", 5)
         time.sleep(0.3)
         s.rcpt("bob@hamburger.edu")
         mark = uuid.uuid4().hex
