@@ -97,9 +97,10 @@ def enter_netns(name):
 
 class Role:
     def __init__(self, program, control=None, env=None, netns=None, args=(),
-                 doors=()):
+                 doors=(), prefix=()):
         self.program = program
         self.netns = netns
+        self.prefix = list(prefix)  # a command that runs the program
         self.args = list(args)
         self.doors = list(doors)  # listening sockets, for fd 6 and up
         self.control = {"me": "tester.example", **(control or {})}
@@ -134,7 +135,7 @@ class Role:
         given = (3, 4, *range(6, 6 + len(self.doors)))
 
         self.process = subprocess.Popen(
-            [str(BIN / self.program), *self.args], stdin=subprocess.DEVNULL,
+            [*self.prefix, str(BIN / self.program), *self.args], stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, preexec_fn=wire, pass_fds=given,
             close_fds=True, env={**os.environ, **self.env})
         os.close(log)
