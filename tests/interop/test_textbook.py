@@ -163,7 +163,7 @@ def net():
         n.down()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def crepes(net):
     with host(net, "crepes", "crepes.fr", "alice@crepes.fr:wonder") as s:
         yield s
