@@ -76,7 +76,7 @@ talk(struct str in, size_t piece)
 			a = client_reply(&c, &r, &out);
 		if (s == REPLY_DONE)
 			reply_begin(&r);
-		if (c.count > 0)
+		if (c.count > 0 && (s == REPLY_DONE || s == REPLY_BAD))
 			check_job(&o, &c, a);
 		if (s == REPLY_DONE && a == CLIENT_READY)
 			a = start(&c, &out);
