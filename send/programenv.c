@@ -52,8 +52,8 @@ put_extensions(struct buf *b, struct str ext)
 	}
 }
 
-/* mbox(5): "From SENDER Sat Nov 21 23:47:35 2026\n", made from the form
- * "Sat, 21 Nov 2026 23:47:35 +0000". */
+/* mbox(5): "From SENDER Sun Nov  1 23:47:35 2026\n", made from the form
+ * "Sun, 1 Nov 2026 23:47:35 +0000" (one or two digits of the day). */
 static void
 put_uufrom(struct buf *b, struct str sender, int64_t birth)
 {
@@ -66,6 +66,12 @@ put_uufrom(struct buf *b, struct str sender, int64_t birth)
 	(void)str_cut(rest, ' ', &month, &rest);
 	(void)str_cut(rest, ' ', &year, &rest);
 	(void)str_cut(rest, ' ', &time, &rest);
+	char pad[2] = { ' ', '0' };
+	bool one_digit = day.n == 1 || (day.n == 2 && day.p[0] == '0');
+	if (day.n > 0)
+		pad[1] = day.p[day.n - 1];
+	if (one_digit)
+		day = (struct str){ .p = pad, .n = sizeof(pad) };
 	struct str parts[] = { str_head(weekday, 3), month, day, time, year };
 	buf_put(b, STR("UFLINE=From "));
 	buf_put(b, sender.n > 0 ? sender : STR("MAILER-DAEMON"));
