@@ -100,7 +100,7 @@ rule_alias(const struct look *l)
 	if (found_alias(l, "alias", l->key))
 		return true;
 	return l->kind == DOMAIN_LOCAL &&
-	       found_alias(l, "alias of all local domains", l->local);
+	       found_alias(l, "bare alias", l->local);
 }
 
 /* The account with the longest name that is all of s, or all before a hyphen

@@ -15,3 +15,8 @@ test_users_resolve_OBJS := tests/unit/test_users_resolve.o $(USERS_CORE)
 
 FUZZ += fuzz_users_table
 fuzz_users_table_OBJS := tests/fuzz/fuzz_users_table.o users/ask.o $(USERS_CORE)
+
+# common/ is spelled out: tools link nothing by themselves
+TOOLS += bench_userd
+bench_userd_OBJS := tests/bench/bench_userd.o common/packet.o common/buf.o \
+	common/str.o common/clock.o common/io.o

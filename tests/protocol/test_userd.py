@@ -289,7 +289,9 @@ def test_a_session_that_goes_away_is_not_handed_over(userd, pop3):
 def test_a_flood_of_logins_is_bounded_and_all_are_answered(userd, pop3):
     socks = [pop3(f"192.0.2.{i % 10}") for i in range(400)]
     for s in socks:
-        send_login(s, "bob", "wrong")[0].close()
+        near, life = send_login(s, "bob", "wrong")
+        near.close()
+        os.close(life)
     with userd.link("listen-smtp") as listen:
         # recipients are answered meanwhile
         with userd.session(listen, "s") as other:
@@ -308,7 +310,9 @@ def test_a_flood_of_logins_is_bounded_and_all_are_answered(userd, pop3):
 def test_one_address_cannot_take_all_places(userd, pop3):
     socks = [pop3("198.51.100.1") for _ in range(200)]
     for s in socks:
-        send_login(s, "bob", "wrong")[0].close()
+        near, life = send_login(s, "bob", "wrong")
+        near.close()
+        os.close(life)
     with pop3("192.0.2.77") as s:
         send_login(s, "bob", "wrong")
         assert packet(s, 60).type == "D"
@@ -564,3 +568,20 @@ def test_it_ends_with_start_and_leaves_no_child():
               " Z" not in open(f"/proc/{p}/stat").read() for p in pids):
         assert time.monotonic() < deadline, pids
         time.sleep(0.05)
+
+
+def test_without_its_keeper_it_asks_to_be_started_anew():
+    with Userd(CONTROL, TABLES) as u:
+        if os.getuid() not in (0, u.uid):
+            pytest.skip("may not kill it")
+        pid = u.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            os.kill(int(f.read()), signal.SIGKILL)
+        assert u.process.wait(10) == 111
+        assert "the hash keeper is gone" in u.log()
+        u.channel.close()
+        u.start()
+        with u.link("listen-pop3") as pop3, \
+                u.session(pop3, "p", service="pop3") as p:
+            send_login(p, "bob@hamburger.edu", "wrong")
+            assert packet(p).type == "D"
