@@ -254,6 +254,9 @@ int
 edit_change(struct edit *e, struct str old, struct str new)
 {
 	struct buf b;
+	if (str_starts(new, STR("#")))
+		return edit_fail(EXITCODE_PERMANENT,
+		    "a line that begins with # would be a comment", new);
 	if (!build(e, old, new, &b)) {
 		free(b.p);
 		return fail_errno("cannot build the table");

@@ -86,6 +86,8 @@ def test_a_new_table_belongs_to_the_group_of_the_folder(cli):
     (("user", "add", "x@hamburger.edu", "--mailbox", "../x"), "mailbox path"),
     (("user", "add", "x@hamburger.edu", "--mailbox", "/x"), "mailbox path"),
     (("user", "add", "x@hamburger.edu", "--hash", "secret"), "--hash wants"),
+    (("user", "add", "#x@hamburger.edu"), "would be a comment"),
+    (("alias", "add", "#x@hamburger.edu", "y"), "would be a comment"),
     (("user", "add", "x@hamburger.edu", "y@hamburger.edu"), "usage"),
     (("user", "add"), "usage"), (("user",), "usage"),
     (("user", "frob", "x"), "usage"),
