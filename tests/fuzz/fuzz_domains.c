@@ -11,18 +11,29 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+static int dirfd = -1;
+static char path[] = "/tmp/fuzz_domains.XXXXXX";
+
+static void
+clean(void)
+{
+	static const char *const made[] = { "locals", "virtualdomains",
+		"rcpthosts" };
+	for (size_t i = 0; i < N_ELEMENTS(made); i++)
+		(void)unlinkat(dirfd, made[i], 0);
+	(void)rmdir(path);
+}
+
 static int
 scratch(void)
 {
-	static int dirfd = -1;
-	static char path[] = "/tmp/fuzz_domains.XXXXXX";
 	if (dirfd >= 0)
 		return dirfd;
 	log_init("fuzz");
 	if (!mkdtemp(path))
 		abort();
 	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
+	if (dirfd < 0 || atexit(clean) != 0)
 		abort();
 	return dirfd;
 }

@@ -15,18 +15,30 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+static int dirfd = -1;
+static char path[] = "/tmp/fuzz_users_table.XXXXXX";
+
+static void
+clean(void)
+{
+	static const char *const made[] = { "me", "locals", "virtualdomains",
+		"rcpthosts", "postmaster", "extensions", "users", "aliases",
+		"relayrcpts" };
+	for (size_t i = 0; i < N_ELEMENTS(made); i++)
+		(void)unlinkat(dirfd, made[i], 0);
+	(void)rmdir(path);
+}
+
 static int
 scratch(void)
 {
-	static int dirfd = -1;
-	static char path[] = "/tmp/fuzz_users_table.XXXXXX";
 	if (dirfd >= 0)
 		return dirfd;
 	log_init("fuzz");
 	if (!mkdtemp(path))
 		abort();
 	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
+	if (dirfd < 0 || atexit(clean) != 0)
 		abort();
 	return dirfd;
 }
