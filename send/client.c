@@ -3,7 +3,7 @@
  */
 #include "send/client.h"
 
-#include <string.h>
+#include "send/saying.h"
 
 /* RFC 5321 4.5.3.2.  RSET and QUIT have none there. */
 static const struct {
@@ -53,59 +53,14 @@ client_has(const struct client *c, enum client_extension extension)
 	return (c->extensions & (unsigned)extension) != 0;
 }
 
-/* ---- texts ---- */
-
-static void
-put_cut(struct buf *out, struct str s)
-{
-	buf_put(out, str_head(s, buf_room(out)));
-}
-
-static void
-put_host(const struct client *c, struct buf *out)
-{
-	put_cut(out, c->host);
-	put_cut(out, STR(" ("));
-	put_cut(out, c->ip);
-	put_cut(out, STR(")"));
-}
-
-/* The peer's own enhanced code when its class fits the verdict. */
-static void
-put_status(struct buf *out, enum verdict verdict, const struct reply *r)
-{
-	const char class = verdict == VERDICT_OK      ? '2'
-			   : verdict == VERDICT_DEFER ? '4'
-						      : '5';
-	struct str own = reply_enhanced(r);
-
-	if (own.n > 0 && own.p[0] == class) {
-		put_cut(out, own);
-		return;
-	}
-	buf_putc(out, class);
-	/* 552 at RCPT is 452 in disguise (RFC 5321 4.5.3.1.10) */
-	put_cut(
-	    out, class == '4' && r->code == 552 ? STR(".5.3") : STR(".0.0"));
-}
+/* ---- verdicts ---- */
 
 static struct str
 said(const struct client *c, char *storage, enum verdict verdict,
     const struct reply *r)
 {
-	struct buf out = { .p = storage, .cap = LIMIT_REPORT };
-
-	put_status(&out, verdict, r);
-	put_cut(&out, STR(" "));
-	put_host(c, &out);
-	put_cut(&out, STR(" said: "));
-	buf_put_u64(&out, r->code);
-	put_cut(&out, STR(" "));
-	put_cut(&out, reply_text(r));
-	return buf_str(&out);
+	return saying_of(c->host, c->ip, verdict, r, storage);
 }
-
-/* ---- verdicts ---- */
 
 static enum verdict
 verdict_of(unsigned code)
@@ -187,14 +142,14 @@ client_lost(struct client *c, struct str why)
 	c->stale = c->jobs > 0 && !c->answered;
 	if (c->stale)
 		return CLIENT_CLOSE;
-	put_cut(&text, STR("4.4.2 "));
-	put_host(c, &text);
-	put_cut(&text, STR(" "));
-	put_cut(&text, why);
-	put_cut(&text, STR(" "));
-	put_cut(&text, phase == CLIENT_AT_DOT && c->body_cut
-			   ? STR("while the message was being sent")
-			   : str_of(phases[phase].when));
+	saying_put(&text, STR("4.4.2 "));
+	saying_put_host(&text, c->host, c->ip);
+	saying_put(&text, STR(" "));
+	saying_put(&text, why);
+	saying_put(&text, STR(" "));
+	saying_put(&text, phase == CLIENT_AT_DOT && c->body_cut
+			      ? STR("while the message was being sent")
+			      : str_of(phases[phase].when));
 	if (is_before_jobs(phase))
 		return fail_host(c, VERDICT_DEFER, buf_str(&text));
 	decide_rest(c, VERDICT_DEFER, buf_str(&text));
@@ -206,7 +161,7 @@ client_give_up(struct client *c, enum verdict verdict, struct str text)
 {
 	struct buf kept = BUF_ON(c->group_text);
 
-	put_cut(&kept, text);
+	saying_put(&kept, text);
 	decide_rest(c, verdict, buf_str(&kept));
 	if (c->phase != CLIENT_AT_IDLE)
 		c->phase = CLIENT_AT_END;
@@ -303,11 +258,11 @@ refused_unsent(struct client *c)
 		char bytes[LIMIT_REPORT];
 		struct buf text = BUF_ON(bytes);
 
-		put_cut(&text, STR("5.3.4 "));
-		put_host(c, &text);
-		put_cut(&text, STR(" takes messages of at most "));
+		saying_put(&text, STR("5.3.4 "));
+		saying_put_host(&text, c->host, c->ip);
+		saying_put(&text, STR(" takes messages of at most "));
 		buf_put_u64(&text, c->peer_size);
-		put_cut(&text, STR(" bytes; this one has "));
+		saying_put(&text, STR(" bytes; this one has "));
 		buf_put_u64(&text, c->job.wire_size);
 		client_give_up(c, VERDICT_FAIL, buf_str(&text));
 	} else if (c->job.eight_bit && c->strict7bit &&

@@ -8,37 +8,26 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "common/address.h"
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/packet.h"
 #include "send/client.h"
+#include "send/conn.h"
 #include "send/dot.h"
+#include "send/job.h"
 #include "send/reply.h"
 #include "send/unacked.h"
 
 enum {
-	IN_BYTES = 16 * 1024,
 	PIECE = 64 * 1024,   /* of a body, read and written at once */
-	WRITE_SECONDS = 180, /* RFC 5321 4.5.3.2.5 */
 	LINGER_SECONDS = 60, /* for a new job socket, or for acknowledgements */
 	AFTER_CUT_SECONDS = 5 /* for the reply of one who stopped reading */
 };
 
-struct job {
-	uint64_t id, offset, size;
-	uint8_t flags;
-	struct str sender;
-	int body_fd; /* -1: no job */
-	uint32_t idx[CLIENT_RECIPIENTS];
-	size_t count;
-	bool whole; /* all of the body is in body[] */
-};
-
 static struct {
-	int net, job_fd, control;
-	unsigned timeout_cap;
+	struct conn conn;
+	int job_fd, control;
 	bool job_full; /* the job socket did not take a packet */
 	bool end_told; /* F was said */
 	int64_t linger_until;
@@ -46,8 +35,8 @@ static struct {
 	struct reply reply;
 	struct unacked reports;
 	struct job job;
-	char in[IN_BYTES];
-	size_t in_at, in_n;
+	int body_fd; /* -1: no job */
+	bool whole;  /* all of its body is in body[] */
 	char out_bytes[CLIENT_OUT];
 	char body[PIECE];
 	char wire[DOT_ROOM(PIECE) + DOT_END_ROOM];
@@ -109,7 +98,7 @@ tell_reports(void)
 			return;
 		unacked_told(&d.reports, upto);
 	}
-	if (d.net < 0 && !d.end_told)
+	if (d.conn.fd < 0 && !d.end_told)
 		d.end_told = tell_end(
 		    VERDICT_DEFER, STR("4.4.2 the kept connection has ended"));
 }
@@ -124,7 +113,7 @@ resume(int fd)
 	io_close(&d.job_fd);
 	d.job_fd = fd;
 	d.job_full = d.end_told = false;
-	if (d.job.body_fd >= 0) {
+	if (d.body_fd >= 0) {
 		packet_begin(&packet, 'I');
 		packet_u64(&packet, d.job.id);
 		packet_u32(&packet, (uint32_t)d.job.count);
@@ -163,116 +152,6 @@ on_control(void)
 	packet_close_fds(fds, nfds);
 }
 
-/* ---- the network ---- */
-
-/* Waits for the connection; a new job socket may come meanwhile.  1, 0 when
- * time is over, -1 with errno. */
-static int
-wait_net(short events, int64_t deadline)
-{
-	for (;;) {
-		struct pollfd fds[2] = { { .fd = d.net, .events = events },
-			{ .fd = d.control, .events = POLLIN } };
-		int64_t left = deadline - clock_mono_ms();
-
-		if (left <= 0)
-			return 0;
-		int n = poll(fds, 2, (int)left);
-		if (n < 0 && errno != EINTR)
-			return -1;
-		if (n <= 0)
-			continue;
-		if (fds[1].revents != 0)
-			on_control();
-		if (fds[0].revents != 0)
-			return 1;
-	}
-}
-
-static int64_t
-deadline_in(unsigned seconds)
-{
-	if (seconds > d.timeout_cap)
-		seconds = d.timeout_cap;
-	return clock_mono_ms() + (int64_t)seconds * 1000;
-}
-
-/* 0, or -1: broken, or not taken in time. */
-static int
-write_net(struct str s)
-{
-	while (s.n > 0) {
-		ssize_t n = send(d.net, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n >= 0) {
-			s = str_skip(s, (size_t)n);
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN ||
-		    wait_net(POLLOUT, deadline_in(WRITE_SECONDS)) <= 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* More bytes from the server.  NULL, or what became of it. */
-static const char *
-read_net(int64_t deadline)
-{
-	for (;;) {
-		int ready = wait_net(POLLIN, deadline);
-
-		if (ready == 0)
-			return "timed out";
-		if (ready < 0)
-			return "could not be waited for";
-		ssize_t n = recv(d.net, d.in, sizeof(d.in), MSG_DONTWAIT);
-		if (n > 0) {
-			d.in_at = 0;
-			d.in_n = (size_t)n;
-			return NULL;
-		}
-		if (n == 0)
-			return "closed the connection";
-		if (errno != EAGAIN && errno != EINTR)
-			return errno == ETIMEDOUT ? "timed out"
-						  : "broke the connection";
-	}
-}
-
-/* One whole reply.  NULL, or what became of it. */
-static const char *
-read_reply(int64_t deadline)
-{
-	reply_begin(&d.reply);
-	for (;;) {
-		struct str in = { d.in + d.in_at, d.in_n - d.in_at };
-		size_t used;
-		enum reply_status status = reply_feed(&d.reply, in, &used);
-
-		d.in_at += used;
-		switch (status) {
-		case REPLY_BAD:
-			return "sent what is no SMTP reply";
-		case REPLY_DONE:
-			client_line(&d.client, &d.reply);
-			return NULL;
-		case REPLY_LINE:
-			client_line(&d.client, &d.reply);
-			break;
-		case REPLY_MORE:
-			break;
-		}
-		if (d.in_at < d.in_n)
-			continue;
-		const char *lost = read_net(deadline);
-		if (lost != NULL)
-			return lost;
-	}
-}
-
 /* ---- the body ---- */
 
 static bool
@@ -282,9 +161,9 @@ read_piece(uint64_t at, struct str *piece)
 	size_t n = left < PIECE ? (size_t)left : PIECE;
 
 	*piece = (struct str){ d.body, n };
-	if (d.job.whole)
+	if (d.whole)
 		return true;
-	return io_pread_all(d.job.body_fd, d.body, n, d.job.offset + at) ==
+	return io_pread_all(d.body_fd, d.body, n, d.job.offset + at) ==
 	       (int64_t)n;
 }
 
@@ -295,13 +174,13 @@ scan_body(struct dot_scan *scan)
 {
 	struct str piece;
 
-	d.job.whole = false;
+	d.whole = false;
 	for (uint64_t at = 0; at < d.job.size; at += piece.n) {
 		if (!read_piece(at, &piece))
 			return false;
 		dot_scan(scan, piece);
 	}
-	d.job.whole = d.job.size <= PIECE;
+	d.whole = d.job.size <= PIECE;
 	return true;
 }
 
@@ -322,7 +201,7 @@ write_body(void)
 		at += piece.n;
 		if (at == d.job.size)
 			dot_end(&dot, &wire);
-		if (write_net(buf_str(&wire)) < 0)
+		if (conn_write(&d.conn, buf_str(&wire)) < 0)
 			return BODY_CUT;
 	} while (at < d.job.size);
 	return BODY_SENT;
@@ -333,7 +212,7 @@ write_body(void)
 static enum client_action
 hear(struct buf *out, unsigned seconds)
 {
-	const char *lost = read_reply(deadline_in(seconds));
+	const char *lost = conn_read(&d.conn, &d.client, &d.reply, seconds);
 
 	if (lost != NULL)
 		return client_lost(&d.client, str_of(lost));
@@ -365,7 +244,7 @@ converse(enum client_action action, struct buf *out)
 	while (action == CLIENT_WAIT || action == CLIENT_BODY) {
 		bool speaks = out->n > 0 || action == CLIENT_BODY;
 
-		if (speaks && d.in_at < d.in_n) {
+		if (speaks && conn_has_unread(&d.conn)) {
 			action = client_lost(
 			    &d.client, STR("answered what was not asked"));
 			continue;
@@ -373,7 +252,7 @@ converse(enum client_action action, struct buf *out)
 		/* a write that fails shows in the read behind it, where a
 		 * last reply may still be found */
 		if (out->n > 0)
-			(void)write_net(buf_str(out));
+			(void)conn_write(&d.conn, buf_str(out));
 		buf_reset(out);
 		if (action == CLIENT_BODY)
 			action = give_body(out);
@@ -388,64 +267,25 @@ end_connection(bool politely)
 {
 	struct buf out = BUF_ON(d.out_bytes);
 
-	if (d.net < 0)
+	if (d.conn.fd < 0)
 		return;
 	if (politely && d.client.phase == CLIENT_AT_IDLE) {
 		client_quit(&d.client, &out);
-		if (write_net(buf_str(&out)) == 0)
-			(void)read_reply(
-			    deadline_in(client_timeout(&d.client)));
+		if (conn_write(&d.conn, buf_str(&out)) == 0)
+			(void)conn_read(&d.conn, &d.client, &d.reply,
+			    client_timeout(&d.client));
 	}
-	io_close(&d.net);
+	io_close(&d.conn.fd);
 	start_linger();
 	tell_reports();
 }
 
 /* ---- jobs ---- */
 
-static bool
-parse_recipients(struct packet *p)
-{
-	uint32_t n = packet_get_u32(p);
-
-	d.job.count = 0;
-	if (p->bad || n == 0 || n > CLIENT_RECIPIENTS)
-		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		d.job.idx[i] = packet_get_u32(p);
-		d.client.recipients[i].address =
-		    packet_get_str(p, LIMIT_ADDRESS);
-		(void)packet_get_str(p, PACKET_MAX); /* target: for local */
-	}
-	d.job.count = n;
-	return packet_end(p);
-}
-
-static bool
-parse_job(struct packet *p)
-{
-	d.job.id = packet_get_u64(p);
-	(void)packet_get_u64(p); /* birth */
-	d.job.offset = packet_get_u64(p);
-	d.job.size = packet_get_u64(p);
-	d.job.flags = packet_get_u8(p);
-	d.job.sender = packet_get_str(p, LIMIT_ADDRESS);
-	return parse_recipients(p) && d.job.size <= INT64_MAX &&
-	       d.job.offset <= INT64_MAX - d.job.size;
-}
-
 static void
 report(uint32_t idx, enum verdict verdict, struct str text)
 {
 	unacked_add(&d.reports, d.job.id, idx, verdict, text);
-}
-
-static bool
-is_mailbox(struct str address)
-{
-	struct address parts;
-
-	return address_parse(address, true, &parts) == ADDRESS_OK;
 }
 
 /* Reports recipients that no RCPT can name, and takes them from the job. */
@@ -457,7 +297,7 @@ drop_bad_recipients(void)
 	for (size_t i = 0; i < d.job.count; i++) {
 		struct str address = d.client.recipients[i].address;
 
-		if (!is_mailbox(address)) {
+		if (!job_is_mailbox(address)) {
 			report(d.job.idx[i], VERDICT_FAIL,
 			    STR("5.1.3 this address cannot be written in "
 				"SMTP"));
@@ -483,9 +323,7 @@ send_message(void)
 	struct dot_scan scan = { .bytes = 0 };
 
 	drop_bad_recipients();
-	if (str_eq(d.job.sender, STR("#@[]"))) /* qmail: a double bounce */
-		d.job.sender = STR("");
-	if (d.job.sender.n > 0 && !is_mailbox(d.job.sender)) {
+	if (d.job.sender.n > 0 && !job_is_mailbox(d.job.sender)) {
 		report_all(VERDICT_FAIL,
 		    STR("5.1.7 the sender cannot be written in SMTP"));
 		return CLIENT_READY;
@@ -499,7 +337,7 @@ send_message(void)
 		return CLIENT_READY;
 	struct client_job job = { .sender = d.job.sender,
 		.wire_size = scan.bytes + scan.lines,
-		.eight_bit = (d.job.flags & 2) != 0,
+		.eight_bit = (d.job.flags & JOB_EIGHT_BIT) != 0,
 		.dirty = scan.dirty };
 	enum client_action action =
 	    converse(client_start(&d.client, &job, d.job.count, &out), &out);
@@ -514,20 +352,20 @@ send_message(void)
 static void
 take_job(struct packet *p, int *fds, size_t nfds)
 {
-	if (!parse_job(p) || nfds != 1) {
+	if (!job_parse(p, &d.job, d.client.recipients) || nfds != 1) {
 		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
 		packet_close_fds(fds, nfds);
 		drop_job_socket();
 		return;
 	}
-	if (d.net < 0 || !unacked_room(&d.reports, CLIENT_RECIPIENTS)) {
+	if (d.conn.fd < 0 || !unacked_room(&d.reports, CLIENT_RECIPIENTS)) {
 		packet_close_fds(fds, nfds);
 		end_connection(true);
 		return;
 	}
-	d.job.body_fd = fds[0];
+	d.body_fd = fds[0];
 	enum client_action action = send_message();
-	io_close(&d.job.body_fd);
+	io_close(&d.body_fd);
 	tell_reports();
 	if (action == CLIENT_CLOSE)
 		end_connection(false);
@@ -582,10 +420,10 @@ on_job_socket(void)
 static bool
 wait_idle(void)
 {
-	bool linger = d.net < 0 || d.job_fd < 0;
+	bool linger = d.conn.fd < 0 || d.job_fd < 0;
 	int64_t left = linger ? d.linger_until - clock_mono_ms() : -1;
 	short job_events = d.job_full ? POLLIN | POLLOUT : POLLIN;
-	struct pollfd fds[3] = { { .fd = d.net, .events = POLLIN },
+	struct pollfd fds[3] = { { .fd = d.conn.fd, .events = POLLIN },
 		{ .fd = d.job_fd, .events = job_events },
 		{ .fd = d.control, .events = POLLIN } };
 
@@ -613,12 +451,12 @@ static void
 serve(void)
 {
 	for (;;) {
-		if (d.reports.waiting == 0 && (d.net < 0 || d.job_fd < 0)) {
+		if (d.reports.waiting == 0 && (d.conn.fd < 0 || d.job_fd < 0)) {
 			end_connection(true);
 			return;
 		}
 		/* qmgr is away: the server need not wait for it */
-		if (d.job_fd < 0 && d.net >= 0)
+		if (d.job_fd < 0 && d.conn.fd >= 0)
 			end_connection(true);
 		if (!wait_idle()) {
 			LOG(WARN, "reports-lost",
@@ -642,11 +480,13 @@ delivery_run(const struct delivery_setup *setup)
 {
 	struct buf out = BUF_ON(d.out_bytes);
 
-	d.net = setup->net;
+	d.conn.fd = setup->net;
+	d.conn.other = &d.control;
+	d.conn.on_other = on_control;
 	d.job_fd = setup->job;
 	d.control = setup->control;
-	d.timeout_cap = setup->timeout_cap;
-	d.job.body_fd = -1;
+	d.conn.timeout_cap = setup->timeout_cap;
+	d.body_fd = -1;
 	client_init(
 	    &d.client, setup->host, setup->ip, setup->helo, setup->strict7bit);
 	if (converse(CLIENT_WAIT, &out) == CLIENT_CLOSE) {

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "send/thishost.h"
 
 enum {
 	REQUESTS_MAX = 1024, /* below 1 << SLOT_BITS */
@@ -173,32 +174,6 @@ hand_over(struct request *r)
 
 /* ---- connecting ---- */
 
-static bool
-can_bind(const struct ip *ip)
-{
-	struct sockaddr_storage local;
-	socklen_t n = ip_to_sockaddr(ip, 0, &local);
-	int fd = socket(local.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&local, n) == 0;
-
-	io_close(&fd);
-	return bound;
-}
-
-/* Only an address of this host can be bound, unless ip_nonlocal_bind is set:
- * then documentation addresses can be, too.  dial knows the addresses that were
- * there when it started; this finds the later ones. */
-static bool
-is_this_host(const struct ip *ip)
-{
-	static const struct ip nobodys[2] = {
-		{ { [10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, 1 } },
-		{ { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } },
-	};
-
-	return can_bind(ip) && !can_bind(&nobodys[ip_is_v4(ip) ? 0 : 1]);
-}
-
 static void
 connect_failed(struct request *r, int error)
 {
@@ -312,7 +287,7 @@ step(struct request *r)
 			ask(r);
 			return;
 		case WALK_CONNECT:
-			if (!r->walk.routed && is_this_host(&r->target.ip))
+			if (!r->walk.routed && thishost_has(&r->target.ip))
 				walk_met_self(&r->walk);
 			else if (try_target(r))
 				return;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include "common/address.h"
+#include "send/mxlist.h"
 #include "send/target.h"
 
 enum { DNS_OK, DNS_NO_NAME, DNS_NO_RECORD, DNS_FAILED, DNS_BOGUS };
@@ -213,72 +214,25 @@ walk_tried(struct walk *w, const struct ip *ip)
 
 /* ---- answers ---- */
 
-static uint64_t
-next_random(struct walk *w)
-{
-	/* xorshift64 (Marsaglia 2003): to spread load, not to keep secrets */
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return w->random;
-}
-
-struct mx {
-	uint32_t preference;
-	uint64_t order; /* random among equal preferences */
-	struct str host;
-};
-
-static bool
-mx_before(const struct mx *a, const struct mx *b)
-{
-	if (a->preference != b->preference)
-		return a->preference < b->preference;
-	return a->order < b->order;
-}
-
-static void
-keep_mxs(struct walk *w, struct mx *mxs, size_t n)
-{
-	for (size_t i = 0; i < n && i < WALK_HOSTS; i++) {
-		size_t best = i;
-
-		for (size_t k = i + 1; k < n; k++)
-			if (mx_before(&mxs[k], &mxs[best]))
-				best = k;
-		struct mx mx = mxs[best];
-		mxs[best] = mxs[i];
-		add_host(w, mx.host, mx.preference);
-	}
-	open_group(w, 0);
-}
-
 static void
 take_mxs(struct walk *w, struct packet *p)
 {
-	struct mx mxs[WALK_RECORDS];
-	uint32_t n = packet_get_u32(p);
-	size_t kept = 0;
-	bool null_mx = false;
+	struct mx mxs[MXLIST_MAX];
+	size_t n;
 
-	if (n > WALK_RECORDS)
-		p->bad = true;
-	for (uint32_t i = 0; i < n && !p->bad; i++) {
-		struct mx mx = { .preference = packet_get_u32(p) };
-
-		mx.host = packet_get_str(p, LIMIT_DOMAIN);
-		mx.order = next_random(w);
-		null_mx |= mx.host.n == 0;
-		if (mx.host.n > 0)
-			mxs[kept++] = mx;
-	}
-	if (!packet_end(p)) {
+	switch (mxlist_take(p, &w->random, mxs, &n)) {
+	case MXLIST_BAD:
 		w->failed_dns = true;
 		return;
-	}
-	if (null_mx && n == 1) /* RFC 7505 */
+	case MXLIST_NULL:
 		end_with(w, VERDICT_FAIL, "5.1.10 ", " takes no mail");
-	keep_mxs(w, mxs, kept);
+		return;
+	case MXLIST_OK:
+		break;
+	}
+	for (size_t i = 0; i < n && i < WALK_HOSTS; i++)
+		add_host(w, mxs[i].host, mxs[i].preference);
+	open_group(w, 0);
 }
 
 static void
@@ -324,7 +278,7 @@ take_ips(struct walk *w, size_t host, size_t family, struct packet *p)
 	uint32_t n = packet_get_u32(p);
 	struct ip ip;
 
-	for (uint32_t i = 0; i < n && i < WALK_RECORDS; i++) {
+	for (uint32_t i = 0; i < n && i < MXLIST_MAX; i++) {
 		if (!take_ip(p, family, &ip)) {
 			w->failed_dns = true;
 			return;

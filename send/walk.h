@@ -20,8 +20,7 @@ enum {
 	WALK_HOSTS = 16,    /* MX hosts looked at, the most preferred */
 	WALK_PER_HOST = 8,  /* addresses of a family kept of a host */
 	WALK_ATTEMPTS = 20, /* addresses tried in one request */
-	WALK_TRIED = 64,    /* addresses that qmgr may name as tried */
-	WALK_RECORDS = 64   /* in an answer of dnsd */
+	WALK_TRIED = 64	    /* addresses that qmgr may name as tried */
 };
 
 enum walk_dns_type { WALK_A = 1, WALK_MX = 15, WALK_AAAA = 28 };

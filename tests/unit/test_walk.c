@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "send/mxlist.h"
 #include "send/target.h"
 #include "send/walk.h"
 
@@ -165,8 +166,8 @@ bounded(void **state)
 	struct buf b = BUF_ON(bytes);
 	struct walk_question q;
 
-	packet_u32(&b, WALK_RECORDS);
-	for (unsigned i = 0; i < WALK_RECORDS; i++) {
+	packet_u32(&b, MXLIST_MAX);
+	for (unsigned i = 0; i < MXLIST_MAX; i++) {
 		packet_u32(&b, i / 8);
 		packet_str(&b, STR("m.x"));
 	}
