@@ -22,43 +22,12 @@
 #include "common/log.h"
 #include "common/packet.h"
 #include "common/role.h"
+#include "send/child.h"
 #include "send/guard.h"
 #include "send/spawn.h"
 
-enum {
-	CHILDREN = 1024,  /* requests in work and processes that run */
-	LOCALS_MAX = 256, /* of these */
-	STARTS_MAX = 2	  /* of a local that ends before it takes its socket */
-};
+enum { STARTS_MAX = 2 /* of a local that ends before it takes its socket */ };
 
-enum child_kind { CHILD_FREE, CHILD_LOCAL, CHILD_POP3D, CHILD_REFUSED };
-
-/* A request and the process that came of it. */
-struct child {
-	enum child_kind kind;
-	pid_t pid; /* 0: none, or reaped */
-	unsigned starts;
-	struct watch status;  /* fd -1: it runs, or it is known why not */
-	struct watch control; /* to a local; fd -1: it has ended */
-	bool asked, resumed;  /* qmgr waits for its job socket */
-	int job_fd, qmgr_fd;  /* both ends, until the local has taken one */
-	uint64_t key;
-	char due; /* what is to be answered: A F to qmgr, K Z to userd; or 0 */
-	enum verdict verdict;
-	const char *text; /* of F and Z; lives for ever */
-	struct account account;
-	bool is_owner;
-};
-
-struct link {
-	struct watch watch;
-	bool blocked; /* the other side takes no more */
-	bool end_due; /* E is to follow the resumed ones */
-};
-
-static struct child children[CHILDREN];
-static size_t free_count = CHILDREN, local_count;
-static struct link qmgr, userd;
 static struct account owner;
 static int local_program = -1, pop3d_program = -1;
 static struct watch signals;
@@ -66,160 +35,6 @@ static char packet_space[PACKET_MAX];
 
 static void start_local(uint64_t key, const struct account *, bool is_owner,
     int job_fd, int qmgr_fd, unsigned starts);
-
-/* ---- children ---- */
-
-static struct child *
-new_child(enum child_kind kind, uint64_t key)
-{
-	for (size_t i = 0; i < CHILDREN; i++) {
-		if (children[i].kind != CHILD_FREE)
-			continue;
-		children[i] = (struct child){ .kind = kind,
-			.key = key,
-			.status = { .fd = -1 },
-			.control = { .fd = -1 },
-			.job_fd = -1,
-			.qmgr_fd = -1 };
-		free_count--;
-		local_count += kind == CHILD_LOCAL;
-		return &children[i];
-	}
-	bug("no place for a child"); /* read_link looked */
-}
-
-static void
-free_if_over(struct child *c)
-{
-	if (c->kind == CHILD_FREE || c->pid != 0 || c->status.fd >= 0 ||
-	    c->control.fd >= 0 || c->due != 0)
-		return;
-	local_count -= c->kind == CHILD_LOCAL;
-	free_count++;
-	c->kind = CHILD_FREE;
-}
-
-static void
-forget_request(struct child *c)
-{
-	io_close(&c->job_fd);
-	io_close(&c->qmgr_fd);
-	c->asked = c->resumed = false;
-	c->due = 0;
-}
-
-static void
-drop_watch(struct watch *w)
-{
-	loop_remove(w);
-	io_close(&w->fd);
-}
-
-static struct child *
-find_local(const struct account *a, bool is_owner)
-{
-	for (size_t i = 0; i < CHILDREN; i++) {
-		struct child *c = &children[i];
-		if (c->kind == CHILD_LOCAL && c->control.fd >= 0 &&
-		    c->is_owner == is_owner &&
-		    str_eq(str_of(c->account.name), str_of(a->name)))
-			return c;
-	}
-	return NULL;
-}
-
-/* ---- answers ---- */
-
-static bool
-is_due_to(const struct child *c, const struct link *l)
-{
-	bool to_qmgr = c->due == 'A' || c->due == 'F';
-	return c->kind != CHILD_FREE && c->due != 0 && to_qmgr == (l == &qmgr);
-}
-
-static int
-send_due(struct child *c, int fd)
-{
-	struct buf b = BUF_ON(packet_space);
-	packet_begin(&b, c->due);
-	packet_u64(&b, c->key);
-	if (c->due == 'A') {
-		packet_u8(&b, c->resumed ? 1 : 0);
-		packet_str(&b, c->is_owner ? STR("") : str_of(c->account.name));
-		return packet_send(fd, buf_str(&b), &c->qmgr_fd, 1);
-	}
-	if (c->due == 'F')
-		packet_u8(&b, (uint8_t)c->verdict);
-	if (c->due != 'K')
-		packet_str(&b, str_of(c->text));
-	return packet_send(fd, buf_str(&b), NULL, 0);
-}
-
-static void
-lose_link(struct link *l)
-{
-	drop_watch(&l->watch);
-	for (size_t i = 0; i < CHILDREN; i++) {
-		struct child *c = &children[i];
-		bool is_qmgrs = c->kind == CHILD_LOCAL && l == &qmgr;
-		if (is_due_to(c, l) || (is_qmgrs && c->asked)) {
-			forget_request(c);
-			free_if_over(c);
-		}
-	}
-}
-
-/* 0; -1: the link is full (to be tried again) or lost. */
-static int
-put(struct link *l, int sent)
-{
-	if (sent == 0)
-		return 0;
-	l->blocked = errno == EAGAIN || errno == ENOBUFS;
-	if (!l->blocked)
-		lose_link(l);
-	return -1;
-}
-
-static void
-answer_all(struct link *l)
-{
-	l->blocked = false;
-	for (size_t i = 0; i < CHILDREN && l->watch.fd >= 0; i++) {
-		struct child *c = &children[i];
-		if (!is_due_to(c, l))
-			continue;
-		if (put(l, send_due(c, l->watch.fd)) < 0)
-			return;
-		forget_request(c);
-		free_if_over(c);
-	}
-	if (l->end_due && l->watch.fd >= 0 &&
-	    put(l, packet_send(l->watch.fd, STR("E"), NULL, 0)) == 0)
-		l->end_due = false;
-}
-
-static void
-answer(struct child *c, struct link *l, char type, enum verdict verdict,
-    const char *text)
-{
-	c->due = type;
-	c->verdict = verdict;
-	c->text = text;
-	if (l->watch.fd < 0) {
-		forget_request(c);
-		free_if_over(c);
-	} else if (!l->blocked) {
-		answer_all(l);
-	}
-}
-
-static void
-refuse(struct link *l, uint64_t key, enum verdict verdict, const char *text)
-{
-	answer(new_child(CHILD_REFUSED, key), l, l == &qmgr ? 'F' : 'Z',
-	    verdict, text);
-}
 
 /* ---- what a child says ---- */
 
@@ -229,9 +44,9 @@ start_failed(struct child *c, enum verdict verdict, const char *text)
 	LOG(WARN, "start-failed", F_TEXT("user", c->account.name),
 	    F_TEXT("reason", text));
 	if (c->kind == CHILD_POP3D)
-		answer(c, &userd, 'Z', verdict, text);
+		link_answer(c, &userd, 'Z', verdict, text);
 	else if (c->asked)
-		answer(c, &qmgr, 'F', verdict, text);
+		link_answer(c, &qmgr, 'F', verdict, text);
 }
 
 /* True when it is known how the start went. */
@@ -243,12 +58,12 @@ read_status(struct child *c)
 	int failed = spawn_failure(c->status.fd, &verdict, &text);
 	if (failed < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	drop_watch(&c->status);
+	link_drop_watch(&c->status);
 	if (failed != 0)
 		start_failed(c, failed > 0 ? verdict : VERDICT_DEFER,
 		    failed > 0 ? text : "4.3.0 the start cannot be watched");
 	else if (c->kind == CHILD_POP3D)
-		answer(c, &userd, 'K', VERDICT_OK, "");
+		link_answer(c, &userd, 'K', VERDICT_OK, "");
 	return true;
 }
 
@@ -258,7 +73,7 @@ on_status(struct watch *w, uint32_t events)
 	struct child *c = w->arg;
 	(void)events;
 	if (read_status(c))
-		free_if_over(c);
+		child_free_if_over(c);
 }
 
 /* Ended before it took its job socket: it had been idle, or it cannot run. */
@@ -271,7 +86,7 @@ start_again(struct child *c)
 		    "4.3.0 the delivery program ended at once");
 		return;
 	}
-	if (free_count == 0) {
+	if (child_room() == 0) {
 		start_failed(c, VERDICT_DEFER, "4.3.2 too much to do");
 		return;
 	}
@@ -284,14 +99,14 @@ start_again(struct child *c)
 static void
 local_ended(struct child *c)
 {
-	drop_watch(&c->control);
+	link_drop_watch(&c->control);
 	if (c->status.fd >= 0)
 		(void)read_status(c);
 	if (c->asked && c->resumed)
-		forget_request(c);
+		child_forget_request(c);
 	else if (c->asked && c->due == 0)
 		start_again(c);
-	free_if_over(c);
+	child_free_if_over(c);
 }
 
 static void
@@ -315,7 +130,7 @@ on_control(struct watch *w, uint32_t events)
 	}
 	c->starts = 0;
 	if (c->asked && c->due == 0)
-		answer(c, &qmgr, 'A', VERDICT_OK, "");
+		link_answer(c, &qmgr, 'A', VERDICT_OK, "");
 }
 
 static void
@@ -345,7 +160,7 @@ on_signals(struct watch *w, uint32_t events)
 				continue;
 			log_end(c, status);
 			c->pid = 0;
-			free_if_over(c);
+			child_free_if_over(c);
 		}
 	}
 }
@@ -384,7 +199,7 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 {
 	static char name[] = "postern-local", as_user[] = "user",
 		    as_owner[] = "virtual";
-	struct child *c = new_child(CHILD_LOCAL, key);
+	struct child *c = child_new(CHILD_LOCAL, key);
 	c->account = *a;
 	c->is_owner = is_owner;
 	c->starts = starts;
@@ -413,10 +228,10 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 		if (c->control.fd < 0)
 			io_close(&pair[0]);
 		else
-			drop_watch(&c->control);
+			link_drop_watch(&c->control);
 		start_failed(c, VERDICT_DEFER,
 		    "4.3.0 no process or descriptor for the delivery");
-		free_if_over(c);
+		child_free_if_over(c);
 	}
 }
 
@@ -430,23 +245,23 @@ take_local_request(struct packet *p)
 	const char *text;
 	if (!packet_end(p)) {
 		LOG(ERROR, "bad-packet", F_TEXT("from", "qmgr"));
-		lose_link(&qmgr);
+		link_lose(&qmgr);
 		return;
 	}
 	if (!account_find(&owner, user, &a, &verdict, &text)) {
-		refuse(&qmgr, key, verdict, text);
+		link_refuse(&qmgr, key, verdict, text);
 		return;
 	}
-	struct child *c = find_local(&a, user.n == 0);
+	struct child *c = child_find_local(&a, user.n == 0);
 	if (c != NULL && c->asked) {
-		refuse(&qmgr, key, VERDICT_DEFER,
+		link_refuse(&qmgr, key, VERDICT_DEFER,
 		    "4.3.0 this user's delivery is being started already");
 	} else if (c != NULL && give_job_socket(c, key, -1, -1) == 0) {
 		c->starts = 0; /* its A follows when it has it */
 	} else if (c != NULL) {
 		local_ended(c); /* and is started afresh */
-	} else if (local_count >= LOCALS_MAX) {
-		refuse(&qmgr, key, VERDICT_DEFER,
+	} else if (child_locals() >= LOCALS_MAX) {
+		link_refuse(&qmgr, key, VERDICT_DEFER,
 		    "4.3.2 too many users' deliveries at a time");
 	} else {
 		start_local(key, &a, user.n == 0, -1, -1, 1);
@@ -461,7 +276,7 @@ start_pop3d(
 {
 	static char name[] = "postern-pop3d";
 	char *argv[] = { name, NULL };
-	struct child *c = new_child(CHILD_POP3D, key);
+	struct child *c = child_new(CHILD_POP3D, key);
 	c->account = *a;
 	int pair[2] = { -1, -1 }, status_fd = -1;
 	if (io_pair(SOCK_SEQPACKET, pair) == 0 &&
@@ -506,11 +321,11 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 	const char *text;
 	if (!read_login(p, &key, &user) || nfds != 3) {
 		LOG(ERROR, "bad-packet", F_TEXT("from", "userd"));
-		lose_link(&userd);
+		link_lose(&userd);
 	} else if (!account_find(&owner, user, &a, &verdict, &text)) {
-		refuse(&userd, key, verdict, text);
+		link_refuse(&userd, key, verdict, text);
 	} else if (pop3d_program < 0) {
-		refuse(&userd, key, VERDICT_DEFER,
+		link_refuse(&userd, key, VERDICT_DEFER,
 		    "4.3.0 postern-pop3d is not installed");
 	} else {
 		start_pop3d(key, &a, bytes, fds);
@@ -524,8 +339,8 @@ on_link_ready(struct watch *w, uint32_t events)
 {
 	struct link *l = w->arg;
 	if ((events & EPOLLOUT) != 0)
-		answer_all(l);
-	while (w->fd >= 0 && free_count > 1) {
+		link_answer_all(l);
+	while (w->fd >= 0 && child_room() > 1) {
 		struct str bytes;
 		int fds[PACKET_FDS];
 		size_t nfds;
@@ -534,7 +349,7 @@ on_link_ready(struct watch *w, uint32_t events)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			lose_link(l);
+			link_lose(l);
 			return;
 		}
 		struct packet p = packet_open(bytes);
@@ -543,7 +358,7 @@ on_link_ready(struct watch *w, uint32_t events)
 		else if (l == &userd && p.type == 'P')
 			take_login(&p, bytes, fds, nfds);
 		else
-			lose_link(l);
+			link_lose(l);
 		packet_close_fds(fds, nfds);
 	}
 }
@@ -557,14 +372,14 @@ resume_all(void)
 		if (c->kind != CHILD_LOCAL || c->control.fd < 0)
 			continue;
 		if (give_job_socket(c, 0, -1, -1) < 0) {
-			forget_request(c);
+			child_forget_request(c);
 			continue; /* it is ending */
 		}
 		c->resumed = true;
 		c->due = 'A';
 	}
 	qmgr.end_due = true;
-	answer_all(&qmgr);
+	link_answer_all(&qmgr);
 }
 
 static void
@@ -578,7 +393,7 @@ on_link(struct str peer, int fd)
 		return;
 	}
 	if (l->watch.fd >= 0)
-		lose_link(l);
+		link_lose(l);
 	*l = (struct link){ .watch = {
 				.fd = fd, .ready = on_link_ready, .arg = l } };
 	if (loop_add(&l->watch, EPOLLIN) < 0) {
@@ -598,7 +413,7 @@ before_wait(void)
 	for (size_t i = 0; i < N_ELEMENTS(links); i++)
 		if (links[i]->watch.fd >= 0)
 			loop_change(&links[i]->watch,
-			    (free_count > 1 ? EPOLLIN : 0U) |
+			    (child_room() > 1 ? EPOLLIN : 0U) |
 				(links[i]->blocked ? EPOLLOUT : 0U));
 	return -1;
 }

@@ -4,4 +4,14 @@ LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 	send/maildir_box.o send/mailname.o send/headscan.o send/seen.o \
 	send/dotqmail.o send/reports.o send/programenv.o send/runner.o
 postern-local_OBJS := send/local.o $(LOCAL_OBJS)
-postern-become_OBJS := send/become.o send/account.o send/spawn.o send/guard.o
+postern-become_OBJS := send/become.o send/child.o send/account.o send/spawn.o send/guard.o
+
+TESTS += test_local_names test_dotqmail
+test_local_names_OBJS := tests/unit/test_local_names.o send/mailname.o \
+	send/headscan.o send/seen.o
+test_dotqmail_OBJS := tests/unit/test_dotqmail.o send/dotqmail.o \
+	send/programenv.o send/reports.o send/runner.o
+
+FUZZ += fuzz_dotqmail
+fuzz_dotqmail_OBJS := tests/fuzz/fuzz_dotqmail.o send/dotqmail.o \
+	send/headscan.o send/mailname.o

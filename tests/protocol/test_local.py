@@ -390,7 +390,7 @@ def test_kill_and_redeliver_is_one_copy(become):
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: become.locals() == [])
         a.sock.close()
-        for name in new(box) if os.path.isdir(box) else []:
+        for name in new(box) if os.path.isdir(box + "/new") else []:
             st = os.stat(f"{box}/new/{name}")
             assert f",S={st.st_size}," in name  # whole, or not there
             if len(name) % 3 == 0:
@@ -450,13 +450,17 @@ def test_confinement(become):
     if ROOT:
         assert status(top, "CapEff") == "00000000000000c0"  # setuid, setgid
         assert int(status(pid, "Groups") or OWNER.pw_gid) == OWNER.pw_gid
+        check_descriptors(become, pid)
+    agent.sock.close()
+
+
+def check_descriptors(become, pid):
     fds = {n: os.readlink(f"/proc/{pid}/fd/{n}")
            for n in os.listdir(f"/proc/{pid}/fd")}
     assert fds["4"] == become.mail
     kinds = sorted(v.split(":")[0] for n, v in fds.items()
                    if int(n) > 2)
     assert kinds == sorted([become.mail, "socket", "socket", "anon_inode"])
-    agent.sock.close()
 
 
 # ---- logins ----

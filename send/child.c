@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: ISC
+ * child: contract in child.h.
+ */
+#include "send/child.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include "common/die.h"
+#include "common/io.h"
+#include "common/packet.h"
+
+struct link qmgr, userd;
+struct child children[CHILDREN];
+static size_t free_count = CHILDREN, local_count;
+static char packet_space[PACKET_MAX];
+
+/* ---- children ---- */
+
+struct child *
+child_new(enum child_kind kind, uint64_t key)
+{
+	for (size_t i = 0; i < CHILDREN; i++) {
+		if (children[i].kind != CHILD_FREE)
+			continue;
+		children[i] = (struct child){ .kind = kind,
+			.key = key,
+			.status = { .fd = -1 },
+			.control = { .fd = -1 },
+			.job_fd = -1,
+			.qmgr_fd = -1 };
+		free_count--;
+		local_count += kind == CHILD_LOCAL;
+		return &children[i];
+	}
+	bug("no place for a child"); /* read_link looked */
+}
+
+size_t
+child_room(void)
+{
+	return free_count;
+}
+
+size_t
+child_locals(void)
+{
+	return local_count;
+}
+
+void
+child_free_if_over(struct child *c)
+{
+	if (c->kind == CHILD_FREE || c->pid != 0 || c->status.fd >= 0 ||
+	    c->control.fd >= 0 || c->due != 0)
+		return;
+	local_count -= c->kind == CHILD_LOCAL;
+	free_count++;
+	c->kind = CHILD_FREE;
+}
+
+void
+child_forget_request(struct child *c)
+{
+	io_close(&c->job_fd);
+	io_close(&c->qmgr_fd);
+	c->asked = c->resumed = false;
+	c->due = 0;
+}
+
+void
+link_drop_watch(struct watch *w)
+{
+	loop_remove(w);
+	io_close(&w->fd);
+}
+
+struct child *
+child_find_local(const struct account *a, bool is_owner)
+{
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &children[i];
+		if (c->kind == CHILD_LOCAL && c->control.fd >= 0 &&
+		    c->is_owner == is_owner &&
+		    str_eq(str_of(c->account.name), str_of(a->name)))
+			return c;
+	}
+	return NULL;
+}
+
+/* ---- answers ---- */
+
+static bool
+is_due_to(const struct child *c, const struct link *l)
+{
+	bool to_qmgr = c->due == 'A' || c->due == 'F';
+	return c->kind != CHILD_FREE && c->due != 0 && to_qmgr == (l == &qmgr);
+}
+
+static int
+send_due(struct child *c, int fd)
+{
+	struct buf b = BUF_ON(packet_space);
+	packet_begin(&b, c->due);
+	packet_u64(&b, c->key);
+	if (c->due == 'A') {
+		packet_u8(&b, c->resumed ? 1 : 0);
+		packet_str(&b, c->is_owner ? STR("") : str_of(c->account.name));
+		return packet_send(fd, buf_str(&b), &c->qmgr_fd, 1);
+	}
+	if (c->due == 'F')
+		packet_u8(&b, (uint8_t)c->verdict);
+	if (c->due != 'K')
+		packet_str(&b, str_of(c->text));
+	return packet_send(fd, buf_str(&b), NULL, 0);
+}
+
+void
+link_lose(struct link *l)
+{
+	link_drop_watch(&l->watch);
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &children[i];
+		bool is_qmgrs = c->kind == CHILD_LOCAL && l == &qmgr;
+		if (is_due_to(c, l) || (is_qmgrs && c->asked)) {
+			child_forget_request(c);
+			child_free_if_over(c);
+		}
+	}
+}
+
+/* 0; -1: the link is full (to be tried again) or lost. */
+static int
+put(struct link *l, int sent)
+{
+	if (sent == 0)
+		return 0;
+	l->blocked = errno == EAGAIN || errno == ENOBUFS;
+	if (!l->blocked)
+		link_lose(l);
+	return -1;
+}
+
+void
+link_answer_all(struct link *l)
+{
+	l->blocked = false;
+	for (size_t i = 0; i < CHILDREN && l->watch.fd >= 0; i++) {
+		struct child *c = &children[i];
+		if (!is_due_to(c, l))
+			continue;
+		if (put(l, send_due(c, l->watch.fd)) < 0)
+			return;
+		child_forget_request(c);
+		child_free_if_over(c);
+	}
+	if (l->end_due && l->watch.fd >= 0 &&
+	    put(l, packet_send(l->watch.fd, STR("E"), NULL, 0)) == 0)
+		l->end_due = false;
+}
+
+void
+link_answer(struct child *c, struct link *l, char type, enum verdict verdict,
+    const char *text)
+{
+	c->due = type;
+	c->verdict = verdict;
+	c->text = text;
+	if (l->watch.fd < 0) {
+		child_forget_request(c);
+		child_free_if_over(c);
+	} else if (!l->blocked) {
+		link_answer_all(l);
+	}
+}
+
+void
+link_refuse(
+    struct link *l, uint64_t key, enum verdict verdict, const char *text)
+{
+	link_answer(child_new(CHILD_REFUSED, key), l, l == &qmgr ? 'F' : 'Z',
+	    verdict, text);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC
+ * child: postern-become's requests in work and the processes that came of them,
+ * and the links to those who wait for an answer.  For become.c alone.
+ */
+#ifndef SEND_CHILD_H
+#define SEND_CHILD_H
+
+#include "common/loop.h"
+#include "send/account.h"
+
+enum {
+	CHILDREN = 1024, /* requests in work and processes that run */
+	LOCALS_MAX = 256 /* of these */
+};
+
+enum child_kind { CHILD_FREE, CHILD_LOCAL, CHILD_POP3D, CHILD_REFUSED };
+
+struct child {
+	enum child_kind kind;
+	pid_t pid; /* 0: none, or reaped */
+	unsigned starts;
+	struct watch status;  /* fd -1: it runs, or it is known why not */
+	struct watch control; /* to a local; fd -1: it has ended */
+	bool asked, resumed;  /* qmgr waits for its job socket */
+	int job_fd, qmgr_fd;  /* both ends, until the local has taken one */
+	uint64_t key;
+	char due; /* what is to be answered: A F to qmgr, K Z to userd; or 0 */
+	enum verdict verdict;
+	const char *text; /* of F and Z; lives for ever */
+	struct account account;
+	bool is_owner;
+};
+
+struct link {
+	struct watch watch; /* fd -1: down */
+	bool blocked;	    /* the other side takes no more */
+	bool end_due;	    /* E is to follow the resumed ones */
+};
+
+extern struct link qmgr, userd;
+extern struct child children[CHILDREN];
+
+/* A place; there must be one (child_room() > 0). */
+struct child *child_new(enum child_kind, uint64_t key);
+size_t child_room(void);
+size_t child_locals(void);
+/* Frees the place when nothing is left: no process, descriptor or answer. */
+void child_free_if_over(struct child *);
+/* Nobody waits for its job socket any more. */
+void child_forget_request(struct child *);
+/* The running local of this account, or NULL. */
+struct child *child_find_local(const struct account *, bool is_owner);
+
+/* Stops watching and closes. */
+void link_drop_watch(struct watch *);
+/* The link is down; its requests are forgotten, their processes go on. */
+void link_lose(struct link *);
+/* Sends every answer that is due, as far as the link takes them. */
+void link_answer_all(struct link *);
+/* Answers a request now or when the link takes it.  May free the child, unless
+ * it has a process or a descriptor. */
+void link_answer(
+    struct child *, struct link *, char type, enum verdict, const char *text);
+/* Answers a request that made no process: F to qmgr, Z to userd. */
+void link_refuse(struct link *, uint64_t key, enum verdict, const char *text);
+
+#endif
