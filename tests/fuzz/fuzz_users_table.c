@@ -95,12 +95,12 @@ look(const struct tables *t, const struct table *accounts, struct str s)
 	if (l.found && !line_is_hash(l.hash))
 		abort();
 	for (const char *kind = "RWQ"; *kind; kind++) {
-		char room[64 * 1024];
+		char room[LIMIT_ADDRESS + 16];
 		struct buf q = BUF_ON(room);
 		packet_begin(&q, *kind);
 		packet_str(&q, s);
 		struct packet p = packet_open(buf_str(&q));
-		if (s.n <= LIMIT_ADDRESS && !q.full &&
+		if (!q.full && s.n <= LIMIT_ADDRESS &&
 		    (!ask_answer(t, accounts, &p, &out) || out.full))
 			abort();
 	}
