@@ -38,7 +38,7 @@ socket_timeout(int fd, int option, int timeout_ms)
 			   ? 86400000
 			   : (int)(t.tv_sec * 1000 + t.tv_usec / 1000);
 	t = (struct timeval){ .tv_sec = timeout_ms / 1000,
-		.tv_usec = timeout_ms % 1000 * 1000 };
+		.tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000 };
 	if (setsockopt(fd, SOL_SOCKET, option, &t, sizeof(t)) != 0)
 		return -1;
 	return timeout_ms;

@@ -60,11 +60,13 @@ ask(struct login *l, struct str password)
 	int r = packet_ask(l->ask_fd, buf_str(&b), fds, N_ELEMENTS(fds),
 	    l->packet, PACKET_MAX, ANSWER_MS, &answer);
 	int saved = errno;
-	char verdict = r > 0 ? answer.p[0] : '\0';
-	explicit_bzero(l->packet, b.n > answer.n || r <= 0 ? b.n : answer.n);
-	if (r <= 0)
+	char verdict = 0;
+	if (r > 0)
+		verdict = answer.p[0];
+	else
 		LOG(ERROR, "userd", F_STR("sid", l->sid),
 		    F_TEXT("error", r == 0 ? "gone" : strerror(saved)));
+	explicit_bzero(l->packet, b.n); /* the password */
 	return verdict;
 }
 

@@ -124,10 +124,8 @@ static int
 connect_userd(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	char text[sizeof(sa.sun_path)];
-	struct buf path = BUF_ON(text);
+	struct buf path = BUF_ON(sa.sun_path);
 	(void)layout_file(LAYOUT_RUN, "users", &path);
-	memcpy(sa.sun_path, text, path.n);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 ||

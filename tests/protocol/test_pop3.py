@@ -469,9 +469,12 @@ def test_poplib(popup):
     def relay():  # poplib connects by itself
         a, _ = port.accept()
         def copy(x, y):
-            while b := x.recv(65536):
-                y.sendall(b)
-            y.shutdown(socket.SHUT_WR)
+            try:
+                while b := x.recv(65536):
+                    y.sendall(b)
+                y.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the other side closed first
         threading.Thread(target=copy, args=(a, c.sock), daemon=True).start()
         copy(c.sock, a)
 
@@ -651,10 +654,12 @@ def test_by_hand_under_tcpserver(bindir, base):
     srv.bind(root + "/run/postern/users")
     os.chmod(root + "/run/postern/users", 0o666)
     srv.listen()
+    srv.settimeout(TIME)
     client, far = tcp_pair()
-    p = subprocess.Popen([bindir + "/postern-popup"], stdin=far, stdout=far, stderr=subprocess.PIPE, env={"POSTERN_ROOT": root, "TCPREMOTEIP": "2001:db8::7"})
+    p = subprocess.Popen([bindir + "/postern-popup"], stdin=far, stdout=far, stderr=subprocess.PIPE, env={**pop3lib.ENV, "POSTERN_ROOT": root, "TCPREMOTEIP": "2001:db8::7"})
     far.close()
     ask, _ = srv.accept()
+    ask.settimeout(TIME)
     data, _ = pop3lib.recv(ask)
     sid, ip, service = pop3lib.fields(data, "sss")
     assert data[:1] == b"P" and ip == b"2001:db8::7" and service == b"pop3" and len(sid) == 16
