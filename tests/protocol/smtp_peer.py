@@ -41,6 +41,7 @@ class Peer:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self.live.append(conn)
             threading.Thread(
