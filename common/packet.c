@@ -148,15 +148,14 @@ packet_send(int fd, struct str bytes, const int *fds, size_t nfds)
 		errno = EINVAL;
 		return -1;
 	}
-	struct str iov_bytes = bytes;
-	struct iovec iov = { .iov_len = iov_bytes.n };
-	memcpy(&iov.iov_base, &iov_bytes.p, sizeof(iov.iov_base));
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes.p,
+		.iov_len = bytes.n }; /* sendmsg only reads */
 	union control_space control = { .space = { 0 } };
 	struct msghdr msg = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.space,
 		.msg_controllen = CMSG_SPACE(sizeof(int) * nfds) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	struct cmsghdr *c = &control.align;
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
