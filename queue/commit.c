@@ -18,7 +18,8 @@ enum {
 	REPLACEMENTS_MAX = 64, /* in one batch */
 	MARKS_MAX = 8192,      /* in one record */
 	MARK_WAIT_MS = 200,    /* for a message that they could go with */
-	LOOK_EVERY_MS = 1000,  /* at the free space */
+	ROOM_WAIT_MS = 20000,
+	LOOK_EVERY_MS = 1000, /* at the free space */
 	COMPLAIN_EVERY_MS = 60000,
 	FAILURES_MAX = 2
 };
@@ -55,6 +56,7 @@ struct replacing {
 static struct spool *spool;
 static struct commit_limits limits;
 static struct queue waiting;  /* drafts */
+static struct queue bounces;  /* drafts that may use the reserve */
 static struct queue in_batch; /* of these: written, or refused on the way */
 static struct queue voided;   /* their write failed: answered after a void */
 static struct bytes marks = { .vital = true };
@@ -106,7 +108,7 @@ commit_set_limits(const struct commit_limits *l)
 void
 commit_draft(struct draft *d)
 {
-	put(&waiting, d);
+	put(d->bounce ? &bounces : &waiting, d);
 }
 
 /* ---- room ---- */
@@ -146,20 +148,40 @@ look_at_space(void)
 	is_short = few_bytes || few_inodes;
 }
 
+static bool
+has_room(const struct draft *d)
+{
+	const struct journal *j = &spool->journal;
+	if (d->bounce || j->free > JOURNAL_RESERVE)
+		return true;
+	return j->free == JOURNAL_RESERVE &&
+	       (d->fd >= 0 || journal_fits(j, draft_meta(d).n, d->size));
+}
+
+/* True while it is worth waiting for settle to empty a segment: a slow answer
+ * is better than a refusal. */
+static bool
+must_wait(struct draft *d)
+{
+	if (d->verdict != 'K' || broken || is_short || has_room(d))
+		return false;
+	int64_t now = clock_mono_ms();
+	if (d->waits_since == 0)
+		d->waits_since = now;
+	return now - d->waits_since < ROOM_WAIT_MS;
+}
+
 /* The reason not to take new mail now, or NULL. */
 static const char *
 no_room(const struct draft *d)
 {
-	const struct journal *j = &spool->journal;
 	if (broken)
 		return failed;
-	if (d->bounce)
-		return NULL;
-	if (is_short)
+	if (is_short && !d->bounce)
 		return short_of_space;
-	if (j->free >= JOURNAL_RESERVE)
+	if (has_room(d) || spool->journal.iov_count > 0)
 		return NULL;
-	complain("journal-full", j->free, JOURNAL_RESERVE);
+	complain("journal-full", spool->journal.free, JOURNAL_RESERVE + 1);
 	return ring_full;
 }
 
@@ -201,6 +223,30 @@ gather_void(void)
 	(void)journal_add(&spool->journal, RECORD_VOID, 0, &void_record, NULL);
 }
 
+/* True when something but marks is going to be written now. */
+static bool
+writes_anyway(void)
+{
+	if (void_record.n > 0 || replacements.n > 0)
+		return true;
+	for (const struct draft *d = bounces.first; d != NULL; d = d->next)
+		if (d->verdict == 'K')
+			return true;
+	for (const struct draft *d = waiting.first; d != NULL; d = d->next)
+		if (d->verdict == 'K' && d->fd < 0)
+			return true;
+	return false;
+}
+
+/* How long marks may wait for a message that they could go with, in ms. */
+static int
+marks_may_wait(void)
+{
+	int64_t left = marks_since + MARK_WAIT_MS - clock_mono_ms();
+	bool many = marks.n >= MARKS_MAX * sizeof(struct pending_mark);
+	return many || left < 0 ? 0 : (int)left;
+}
+
 static void
 gather_marks(void)
 {
@@ -209,6 +255,8 @@ gather_marks(void)
 	if (count > MARKS_MAX)
 		count = MARKS_MAX;
 	marks_taken = 0;
+	if (count > 0 && marks_may_wait() > 0 && !writes_anyway())
+		return;
 	size_t n = count * ENVELOPE_MARK;
 	if (count == 0 || !make_room(n, 0, true) ||
 	    !begin_record(&marks_record, n))
@@ -330,7 +378,7 @@ gather_small(struct draft *d)
 	if (!make_room(meta.n, d->size, d->bounce)) {
 		if (j->iov_count > 0)
 			return false;
-		complain("journal-full", j->free, JOURNAL_RESERVE);
+		complain("journal-full", j->free, JOURNAL_RESERVE + 1);
 		draft_refuse(d, spool, 'Z', broken ? failed : ring_full);
 		return true;
 	}
@@ -350,10 +398,12 @@ gather_small(struct draft *d)
 }
 
 static void
-gather_drafts(void)
+gather_drafts(struct queue *q)
 {
-	while (waiting.first != NULL) {
-		struct draft *d = waiting.first;
+	while (q->first != NULL) {
+		struct draft *d = q->first;
+		if (must_wait(d))
+			return;
 		const char *why = d->verdict == 'K' ? no_room(d) : NULL;
 		if (why != NULL)
 			draft_refuse(d, spool, 'Z', why);
@@ -361,13 +411,13 @@ gather_drafts(void)
 			d->id = d->finishes;
 			d->finishes = 0;
 		} else if (d->verdict == 'K' && d->fd >= 0) {
-			(void)take(&waiting);
+			(void)take(q);
 			gather_large(d);
 			continue;
 		} else if (d->verdict == 'K' && !gather_small(d)) {
 			return;
 		}
-		put(&in_batch, take(&waiting));
+		put(&in_batch, take(q));
 	}
 }
 
@@ -510,7 +560,8 @@ gather_and_write(void)
 	gather_void();
 	gather_marks();
 	gather_replacements();
-	gather_drafts();
+	gather_drafts(&bounces);
+	gather_drafts(&waiting);
 	if (j->iov_count == 0 && in_batch.first == NULL && replacing_count == 0)
 		return false;
 	uint32_t number = j->open == NULL ? 0 : j->open->number;
@@ -541,28 +592,25 @@ gather_and_write(void)
 int
 commit_run(void)
 {
-	int64_t now = clock_mono_ms();
-	bool only_marks =
-	    waiting.first == NULL && replacements.n == 0 && void_record.n == 0;
-	if (only_marks && marks.n == 0)
-		return -1;
-	if (only_marks && now < marks_since + MARK_WAIT_MS &&
-	    marks.n < MARKS_MAX * sizeof(struct pending_mark))
-		return (int)(marks_since + MARK_WAIT_MS - now);
-	look_at_space();
+	if (waiting.first != NULL || bounces.first != NULL)
+		look_at_space();
 	while (gather_and_write())
 		;
 	answer_voided(); /* even when there is no room for the void itself */
 	(void)stream_run();
-	/* what could not be written yet waits for a free segment */
-	marks_since = now;
-	return marks.n > 0 || replacements.n > 0 ? MARK_WAIT_MS : -1;
+	if (marks.n > 0) {
+		/* what is due and still here waits for a free segment */
+		int left = marks_may_wait();
+		return left > 0 ? left : MARK_WAIT_MS;
+	}
+	return waiting.first != NULL || replacements.n > 0 ? MARK_WAIT_MS : -1;
 }
 
 bool
 commit_waits(void)
 {
-	return waiting.first != NULL;
+	return bounces.first != NULL ||
+	       (waiting.first != NULL && !must_wait(waiting.first));
 }
 
 size_t
@@ -592,10 +640,12 @@ commit_published(struct draft *d, int error)
 {
 	if (error == 0)
 		d->slot = ledger_add(&spool->ledger, d->id, d->recipient_count);
-	if (d->slot != LEDGER_NONE)
+	if (d->slot != LEDGER_NONE) {
 		ledger_at(&spool->ledger, d->slot)->flags = LEDGER_FILE;
-	else
+		d->named = true;
+	} else {
 		unpublish(d, error);
+	}
 	answer(d);
 	if (d->slot != LEDGER_NONE) {
 		log_queued(d);

@@ -55,7 +55,7 @@ forget(struct draft *d, const struct spool *s)
 	settle_tmp_name(d->temporary, tmp);
 	io_close(&d->fd);
 	/* gone already when settle has named it */
-	if (unlinkat(s->dirfd, tmp, 0) < 0 && errno != ENOENT)
+	if (!d->named && unlinkat(s->dirfd, tmp, 0) < 0 && errno != ENOENT)
 		LOG(WARN, "cannot-remove", F_TEXT("file", tmp), F_ERRNO(errno));
 }
 

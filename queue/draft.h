@@ -14,6 +14,7 @@ struct stream;
 struct draft {
 	struct draft *next;
 	struct stream *stream; /* NULL: nobody waits for the answer */
+	int64_t waits_since;   /* ms: for room in the journal; 0: does not */
 	uint64_t id;	       /* 0 until it is committed */
 	uint32_t slot;
 	char verdict;	 /* 'K' until something is wrong */
@@ -31,6 +32,7 @@ struct draft {
 	struct bytes finished;
 	/* large ones only */
 	int fd;
+	bool named; /* the file is settle's now */
 	uint64_t temporary, nonce;
 	struct mess_sum *sum;
 	char sender[LIMIT_ADDRESS];

@@ -51,8 +51,9 @@ struct job {
 	char type;
 	uint64_t id;
 	int error;
-	int fd;	   /* the file, or -1 */
-	bool name; /* its directory has changed */
+	int fd;		    /* the file, or -1 */
+	bool name;	    /* its directory has changed */
+	uint64_t temporary; /* of one that is to be named */
 };
 
 static const struct spool *spool;
@@ -125,18 +126,14 @@ name_file(const char *tmp, uint64_t id)
 /* ---- requests ---- */
 
 static int
-do_publish(uint64_t id, uint64_t temporary)
+do_publish(struct job *job, uint64_t temporary)
 {
 	char tmp[SETTLE_TMP];
 	settle_tmp_name(temporary, tmp);
-	int fd = openat(spool->dirfd, tmp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	int e = fsync(fd) < 0 ? errno : 0;
-	io_close(&fd);
-	if (e == 0)
-		e = name_file(tmp, id);
-	return e == 0 ? sync_dir_of(id) : e;
+	job->temporary = temporary;
+	job->name = true;
+	job->fd = openat(spool->dirfd, tmp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	return job->fd < 0 ? errno : 0;
 }
 
 /* Reads a record and checks it; meta and body are views into record_space. */
@@ -300,8 +297,8 @@ take(struct packet *p, struct job *job)
 		job->error = do_remove(job);
 		return true;
 	case SETTLE_PUBLISH:
-		job->error = do_publish(job->id, packet_get_u64(p));
-		break;
+		job->error = do_publish(job, packet_get_u64(p));
+		return true;
 	case SETTLE_SEGMENT:
 		job->error = do_segment(job->id, packet_get_u64(p));
 		break;
@@ -316,25 +313,69 @@ take(struct packet *p, struct job *job)
 }
 
 static void
+keep_error(struct job *job, int error)
+{
+	if (job->error == 0)
+		job->error = error;
+}
+
+/* Large messages: all on the disk first, then all get their names. */
+static void
+publish(void)
+{
+	char tmp[SETTLE_TMP];
+	for (size_t i = 0; i < job_count; i++)
+		if (jobs[i].type == SETTLE_PUBLISH && jobs[i].error == 0 &&
+		    fsync(jobs[i].fd) < 0)
+			jobs[i].error = errno;
+	for (size_t i = 0; i < job_count; i++) {
+		if (jobs[i].type != SETTLE_PUBLISH || jobs[i].error != 0)
+			continue;
+		settle_tmp_name(jobs[i].temporary, tmp);
+		jobs[i].error = name_file(tmp, jobs[i].id);
+	}
+}
+
+/* Syncs a directory for all jobs that changed it. */
+static void
+sync_names(size_t first)
+{
+	char dir[MESS_NAME];
+	char other[MESS_NAME];
+	dir_name(jobs[first].id, dir);
+	int e = sync_dir_of(jobs[first].id);
+	for (size_t i = first; i < job_count; i++) {
+		dir_name(jobs[i].id, other);
+		if (!jobs[i].name || memcmp(dir, other, sizeof("mess/ab")) != 0)
+			continue;
+		keep_error(&jobs[i], e);
+		jobs[i].name = false;
+	}
+}
+
+static void
 sync_each(void)
 {
-	for (size_t i = 0; i < job_count; i++) {
-		struct job *job = &jobs[i];
-		if (job->error == 0 && job->fd >= 0 && fsync(job->fd) < 0)
-			job->error = errno;
-		if (job->error == 0 && job->name)
-			job->error = sync_dir_of(job->id);
-	}
+	for (size_t i = 0; i < job_count; i++)
+		if (jobs[i].type != SETTLE_PUBLISH && jobs[i].fd >= 0 &&
+		    fsync(jobs[i].fd) < 0)
+			keep_error(&jobs[i], errno);
+	for (size_t i = 0; i < job_count; i++)
+		if (jobs[i].name)
+			sync_names(i);
 }
 
 static void
 finish_batch(void)
 {
-	if (job_count >= SYNCFS_AT) {
+	size_t small = 0;
+	publish();
+	for (size_t i = 0; i < job_count; i++)
+		small += jobs[i].type != SETTLE_PUBLISH;
+	if (small >= SYNCFS_AT) {
 		int e = syncfs(spool->dirfd) < 0 ? errno : 0;
-		for (size_t i = 0; i < job_count && e != 0; i++)
-			if (jobs[i].error == 0)
-				jobs[i].error = e;
+		for (size_t i = 0; i < job_count; i++)
+			keep_error(&jobs[i], e);
 	} else {
 		sync_each();
 	}

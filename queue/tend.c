@@ -14,17 +14,20 @@
 #include "queue/settle.h"
 
 enum {
-	OUTSTANDING = 128,  /* requests that settle may have */
-	PAUSE_MS = 1000,    /* after one of them failed */
-	SPARE_SEGMENTS = 2, /* free ones beyond the reserve, made ahead */
-	LOOK_AT = 1024	    /* entries of the dirty list in one go */
+	OUTSTANDING = 128,	/* requests that settle may have */
+	PAUSE_MS = 1000,	/* after one of them failed */
+	SPARE_SEGMENTS = 2,	/* free ones beyond the reserve, made ahead */
+	REMOVE_EVERY_MS = 1000, /* files, unless there are many */
+	REMOVE_AT = 256,
+	LOOK_AT = 1024 /* entries of the dirty list in one go */
 };
 
 static struct spool *spool;
 static struct watch watch;
 static unsigned outstanding;
-static bool making; /* a segment */
-static int64_t paused_until;
+static bool making;   /* a segment */
+static bool removing; /* files, until none is left */
+static int64_t paused_until, next_removal;
 static struct draft *waiting, *last_waiting, *publishing;
 
 /* ---- requests ---- */
@@ -156,18 +159,33 @@ tend_publish(struct draft *d)
 	last_waiting = d;
 }
 
-static void
-remove_gone(void)
+/* Removals are made durable together: a journal of the file system that has to
+ * free blocks delays those who wait for theirs.  Milliseconds to the next. */
+static int
+remove_gone(int64_t now)
 {
+	if (spool->gone.count == 0)
+		return -1;
+	if (next_removal == 0)
+		next_removal = now + REMOVE_EVERY_MS;
+	removing = removing || spool->gone.count >= REMOVE_AT;
+	if (!removing && now < next_removal)
+		return (int)(next_removal - now);
+	removing = true;
 	while (spool->gone.head != LEDGER_NONE && may_ask()) {
 		uint32_t slot = spool->gone.head;
 		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
 		if (!ask_simple(SETTLE_REMOVE, e->id, 0))
-			return;
+			break;
 		ledger_unlink(&spool->ledger, &spool->gone, slot);
 		e->flags |= LEDGER_BUSY;
 		e->ops++;
 	}
+	if (spool->gone.count > 0)
+		return REMOVE_EVERY_MS; /* settle's answers come before */
+	removing = false;
+	next_removal = 0;
+	return -1;
 }
 
 /* Writes the changes that are in segments up to number into their files. */
@@ -279,19 +297,19 @@ tend_run(void)
 	if (now < paused_until)
 		return freed ? 0 : (int)(paused_until - now);
 	make_segment();
-	remove_gone();
+	int timeout = remove_gone(now);
 	struct segment *seg = journal_at(j, j->oldest);
 	if (freed)
 		return 0; /* perhaps the next one, too */
 	if (seg == NULL || !is_closed(seg) || !pressure(j))
-		return -1;
+		return timeout;
 	settle_live(seg);
 	if (seg->dirty > 0)
 		flush_dirty(seg->number);
 	struct segment *next = journal_at(j, seg->number + 1);
 	if (next != NULL && is_closed(next))
 		settle_live(next);
-	return -1;
+	return timeout;
 }
 
 /* ---- answers ---- */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """postern-queued under test: this plays postern-start, listen, smtpd, qmgr and
 bounce."""
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -48,8 +49,8 @@ class World:
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def wire():
-            high = [os.dup2(fd, 40 + i) for i, fd in enumerate(
-                (far.fileno(), control, spool, self.door.fileno()))]
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in
+                    (far.fileno(), control, spool, self.door.fileno())]
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
 
