@@ -8,15 +8,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "common/io.h"
 #include "pop3d/name.h"
 
-enum { ARENA_STEP = 256 * 1024 };
+enum { ARENA_STEP = 256 * 1024, LOCK_WAIT_S = 2 };
 
 /* Every message may be renamed by another reader once or twice. */
 #define NAMES_RESERVED ((size_t)MAILDROP_MESSAGES_MAX * 512)
@@ -60,12 +62,22 @@ arena_take(struct maildrop_arena *a, size_t n)
 	return p;
 }
 
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+}
+
 int
 maildrop_reserve(struct maildrop *m, char *scratch)
 {
 	size_t records =
 	    sizeof(struct maildrop_message) * MAILDROP_MESSAGES_MAX;
 
+	/* without SA_RESTART: it only ends the wait for the lock */
+	const struct sigaction sa = { .sa_handler = on_alarm };
+	if (sigaction(SIGALRM, &sa, NULL) != 0)
+		return -1;
 	*m = (struct maildrop){ .dirfd = -1,
 		.folder_fd = { -1, -1 },
 		.lock_fd = -1,
@@ -319,6 +331,25 @@ maildrop_find(int base_fd, struct str path, bool create)
 	return fd;
 }
 
+/* Waits for another session that is about to end: flock(2) hands the lock over
+ * in order, and the timer (it repeats, in case it went off just before flock)
+ * ends the wait.  0, or -1 with errno EINTR. */
+static int
+wait_for_lock(int fd)
+{
+	const struct itimerval wait = { .it_value = { .tv_sec = LOCK_WAIT_S },
+		.it_interval = { .tv_usec = 100000 } };
+	const struct itimerval off = { 0 };
+
+	if (setitimer(ITIMER_REAL, &wait, NULL) != 0)
+		return -1;
+	int r = flock(fd, LOCK_EX);
+	int saved = errno;
+	(void)setitimer(ITIMER_REAL, &off, NULL);
+	errno = saved;
+	return r;
+}
+
 /* The lock is the descriptor's: it ends with the process, however that ends. */
 static enum maildrop_status
 lock(struct maildrop *m)
@@ -329,7 +360,9 @@ lock(struct maildrop *m)
 		return MAILDROP_FAILED;
 	if (flock(m->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return MAILDROP_OK;
-	return errno == EWOULDBLOCK ? MAILDROP_IN_USE : MAILDROP_FAILED;
+	if (errno == EWOULDBLOCK && wait_for_lock(m->lock_fd) == 0)
+		return MAILDROP_OK;
+	return errno == EINTR ? MAILDROP_IN_USE : MAILDROP_FAILED;
 }
 
 static enum maildrop_status

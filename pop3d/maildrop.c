@@ -223,3 +223,9 @@ maildrop_update(struct maildrop *m)
 	}
 	return r;
 }
+
+void
+maildrop_unlock(struct maildrop *m)
+{
+	io_close(&m->lock_fd);
+}

@@ -49,14 +49,16 @@ enum maildrop_status {
 	MAILDROP_FAILED	   /* errno says why */
 };
 
-/* Reserves address space (no memory yet) and borrows the scratch space.  Before
- * the sandbox.  0, or -1 with errno. */
+/* Reserves address space (no memory yet), borrows the scratch space, catches
+ * SIGALRM (for maildrop_open alone).  Before the sandbox.  0, or -1 with errno.
+ */
 int maildrop_reserve(struct maildrop *, char *scratch);
 /* Opens path below base for the maildrop; with `create`, what is missing of it
  * is made, and no symbolic link is followed.  The descriptor, or -1 with errno
  * (EINVAL: a path that is absolute or holds `..`). */
 int maildrop_find(int base_fd, struct str path, bool create);
-/* Locks the Maildir dirfd, which it keeps, and reads new/ and cur/.  Missing
+/* Locks the Maildir dirfd, which it keeps (another session has two seconds to
+ * end), and reads new/ and cur/.  Missing
  * folders are made with `create`.  On MAILDROP_FAILED *what names the step. */
 enum maildrop_status maildrop_open(
     struct maildrop *, int dirfd, bool create, const char **what);
@@ -89,5 +91,7 @@ struct maildrop_result {
  * still in new/ to cur/ as seen, and makes the removals durable.  `failed`
  * counts messages that are still there. */
 struct maildrop_result maildrop_update(struct maildrop *);
+/* Lets the next session in. */
+void maildrop_unlock(struct maildrop *);
 
 #endif

@@ -48,6 +48,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(fsync, "QUIT: deletions are durable"),
 	ALLOW(mkdirat, "new/ and cur/ of a mailbox that is new"),
 	ALLOW(flock, "one session per maildrop"),
+	ALLOW(setitimer, "the wait for that lock has an end"),
 	ALLOW_IF(mprotect, 3, PROT_READ | PROT_WRITE, "the list of messages"),
 	ALLOW(poll, "wait for the client"),
 	ALLOW(recvmsg, "sockets"),

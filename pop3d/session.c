@@ -314,6 +314,8 @@ on_quit(struct session *s, const struct pop3_command *c)
 	s->deleted = r.deleted;
 	s->moved = r.moved;
 	s->failed = r.failed;
+	/* a client that comes back at once must not find it locked */
+	maildrop_unlock(&s->drop);
 	if (r.failed > 0) {
 		LOG(ERROR, "delete-failed", F_NUM("messages", r.failed),
 		    F_ERRNO(r.error));
