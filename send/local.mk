@@ -15,3 +15,7 @@ test_dotqmail_OBJS := tests/unit/test_dotqmail.o send/dotqmail.o \
 FUZZ += fuzz_dotqmail
 fuzz_dotqmail_OBJS := tests/fuzz/fuzz_dotqmail.o send/dotqmail.o \
 	send/headscan.o send/mailname.o
+
+TOOLS += bench_local
+bench_local_OBJS := tests/bench/bench_local.o common/packet.o common/clock.o \
+	common/buf.o common/str.o common/io.o common/die.o common/log.o

@@ -179,13 +179,14 @@ localwork_write(struct localwork *w, struct localwork_job *j,
     struct localwork_task *t, uint32_t idx, struct str path, struct str address,
     bool search)
 {
-	if (maildir_is_full(&w->maildir))
-		commit(w);
 	struct maildir_message m = { .id = j->id,
 		.sender = j->sender,
 		.recipient = address,
 		.body = &j->body,
 		.search = search };
+	if (maildir_is_full(&w->maildir) ||
+	    maildir_is_pending(&w->maildir, path, &m))
+		commit(w);
 	unsigned tag = (unsigned)w->maildir.file_count;
 	if (maildir_add(&w->maildir, path, &m, tag) < 0) {
 		int saved = errno;

@@ -182,6 +182,23 @@ write_tmp(struct maildir *m, struct maildir_file *f, struct str unique,
 	return 0;
 }
 
+bool
+maildir_is_pending(
+    const struct maildir *m, struct str path, const struct maildir_message *msg)
+{
+	char text[MAILNAME_UNIQUE];
+	struct buf unique = BUF_ON(text);
+	mailname_put_unique(&unique, msg->id, msg->recipient);
+	for (size_t i = 0; i < m->file_count; i++) {
+		const struct maildir_file *f = &m->files[i];
+		struct str other = { .p = f->box->path, .n = f->box->path_n };
+		if (str_eq(other, path) &&
+		    str_eq(str_of(f->tmp_name), buf_str(&unique)))
+			return true;
+	}
+	return false;
+}
+
 int
 maildir_add(struct maildir *m, struct str path,
     const struct maildir_message *msg, unsigned tag)

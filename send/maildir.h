@@ -79,6 +79,9 @@ void maildir_init(struct maildir *, int base_fd, struct str host);
 struct str maildir_load(struct maildir *, struct maildir_body *, uint64_t at);
 /* No more may be added before a commit. */
 bool maildir_is_full(const struct maildir *);
+/* The same message for the same Maildir was added already: commit first. */
+bool maildir_is_pending(
+    const struct maildir *, struct str path, const struct maildir_message *);
 /* Writes a message to tmp/ of the Maildir `path` (made if missing; the caller
  * has checked that it is plain), or finds that it has been delivered.  0, or -1
  * with errno: nothing was added. */

@@ -167,6 +167,18 @@ def test_same_job_twice_is_one_copy(become):
     assert len(new(become.mail + "/hamburger.edu/bob")) == 3
 
 
+def test_same_job_twice_at_once(become):
+    a = become.local()
+    i = ident()
+    for _ in range(5):
+        a.job(i, [(0, *BOB), (1, *BOB), (2, "x" + BOB[0], BOB[1])])
+    verdicts = []
+    while len(verdicts) < 15:
+        verdicts += [item[1] for item in a.receive()[2]]
+    assert set(verdicts) == {"K"}
+    assert len(new(become.mail + "/hamburger.edu/bob")) == 2
+
+
 def test_found_in_cur(become):
     a = become.local()
     i = ident()
@@ -515,6 +527,12 @@ class TestSystemUser:
         assert a.deliver(i, user.name + "@x.org", "")[0] == "K"
         for name in ("Maildir", "Mail/list", "Third"):
             assert len(new(f"{user.home}/{name}")) == 1
+
+    def test_one_maildir_twice(self, become, user):
+        user.write(".qmail", f"./Maildir/\n{user.home}/Maildir/\n")
+        a = become.local(user.name)
+        assert a.deliver(ident(), user.name + "@x.org", "")[0] == "K"
+        assert len(new(user.home + "/Maildir")) == 1
 
     def test_forwards(self, become, user):
         user.write(".qmail", "./Maildir/\n&carol@y.org\ndave@z.org\n&eve\n")
