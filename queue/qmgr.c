@@ -96,7 +96,9 @@ start_up(int64_t now)
 		agents_resume();
 		phase = RESUMING;
 		phase_since = now;
-	} else if (phase == RESUMING && (agents_resumed() || late)) {
+		late = false;
+	}
+	if (phase == RESUMING && (agents_resumed() || late)) {
 		phase = RUNNING;
 		LOG(INFO, "scheduling", F_NUM("messages", index_messages()));
 		delivery_open();
