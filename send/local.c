@@ -335,7 +335,7 @@ lock_base(void)
 		if (clock_mono_ms() > until)
 			die(EXITCODE_TEMPORARY,
 			    "another delivery holds this user's directory", 0);
-		struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+		struct timespec pause = { .tv_nsec = 20 * 1000000L };
 		(void)nanosleep(&pause, NULL);
 	}
 }

@@ -96,8 +96,8 @@ localwork_release(struct localwork *w, struct localwork_task *t)
 	struct localwork_job *j = t->job;
 	(void)w;
 	t->job = NULL;
-	if (j == NULL || j->tasks == 0)
-		bug("a task without its job");
+	if (j->tasks == 0)
+		bug("a job with too few tasks");
 	if (--j->tasks == 0)
 		free_job(j);
 }
@@ -318,7 +318,8 @@ begin_jobs(struct localwork *w)
 	while (n < w->queue_n && can_begin(w, w->queue[n]))
 		begin_job(w, w->queue[n++]);
 	w->queue_n -= n;
-	memmove(w->queue, w->queue + n, w->queue_n * sizeof(w->queue[0]));
+	for (size_t i = 0; i < w->queue_n; i++)
+		w->queue[i] = w->queue[i + n];
 }
 
 static bool

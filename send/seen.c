@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { KEY_BYTES = 34 /* Q, 16 digits, R, 16 digits */ };
+static const uint64_t bit_count = (uint64_t)SEEN_WORDS * 64;
 
 void
 seen_reset(struct seen *s)
@@ -24,8 +25,8 @@ bits_of(struct str name, size_t *a, size_t *b)
 	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 	for (size_t i = 0; i < KEY_BYTES; i++)
 		h = (h ^ (unsigned char)key.p[i]) * UINT64_C(0x100000001b3);
-	*a = (size_t)(h % (SEEN_WORDS * 64));
-	*b = (size_t)((h >> 32) % (SEEN_WORDS * 64));
+	*a = (size_t)(h % bit_count);
+	*b = (size_t)((h >> 32) % bit_count);
 	return true;
 }
 
