@@ -11,8 +11,6 @@
 #include "common/log.h"
 #include "install/cli.h"
 
-#pragma weak cli_queue
-
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);

@@ -150,7 +150,7 @@ def test_limit(control, over):
         assert c.recv(100) == (b"421 4.7.0 Too many connections, "
                                b"try again later\r\n")
         assert c.recv(1) == b""
-        assert f"limit={over}" in role.log()
+        wait_for(lambda: f"limit={over}" in role.log(), 5, "the log line")
         if over == "address":
             with role.connect(source="127.0.0.9"):
                 close(role.session())
@@ -169,7 +169,7 @@ def test_limit_per_64():
         packets = role.session()
         b = role.connect()
         assert b.recv(100).startswith(b"421 4.7.0 ")
-        assert "limit=net64" in role.log()
+        wait_for(lambda: "limit=net64" in role.log(), 5, "the log line")
         close(packets)
         a.close()
         b.close()
@@ -306,7 +306,7 @@ def test_out_of_descriptors():
                 f"/proc/{role.process.pid}/status").read(), 5, "strace")
             with role.connect() as c:
                 assert c.recv(100).startswith(b"421 ")
-            assert "event=accept" in role.log()
+            wait_for(lambda: "event=refused" in role.log(), 5, "the log line")
             begun = time.monotonic()
             with role.connect():
                 close(role.session())
