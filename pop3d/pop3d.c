@@ -51,7 +51,6 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(setitimer, "the wait for that lock has an end"),
 	ALLOW_IF(mprotect, 3, PROT_READ | PROT_WRITE, "the list of messages"),
 	ALLOW(poll, "wait for the client"),
-	ALLOW(recvmsg, "sockets"),
 };
 
 static struct {
