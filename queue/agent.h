@@ -46,8 +46,19 @@ void agent_new(
 void agent_feed(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */
 void agent_retire(struct agent *);
-/* All agents, by after. */
-struct agent *agents_first(void);
+/* ---- jobs.c ---- */
+/* The lot is the agent's, sent or not. */
+void agent_attach(struct agent *, struct lot *);
+/* It is nobody's. */
+void agent_detach(struct lot *);
+/* What its agent did not touch goes back to the head of the queue. */
+void agent_give_back(struct lot *);
+/* The agent died with this lot, which is freed. */
+void agent_crashed(struct agent *, struct lot *);
+
+/* ---- reports.c ---- */
+/* A packet of an agent (its link). */
+void agent_packet(struct link *, struct packet *, int *fds, size_t nfds);
 
 /* ---- hubs.c ---- */
 /* Opens agents for d as it needs them, or has it wait for a place. */

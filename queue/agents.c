@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: ISC
- * agents: jobs and reports; contract in agents.h and agent.h, the packets are
- * in INTERNALS.md, "Agents".
+ * agents: their life; contract in agents.h and agent.h.  jobs.c hands them
+ * work, reports.c takes what they say, hubs.c has them started.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
-#include "common/limits.h"
 #include "common/log.h"
 #include "queue/agent.h"
-#include "queue/due.h"
 #include "queue/names.h"
-#include "queue/notes.h"
 
 enum {
-	LOCAL_JOBS = 64, /* jobs that a local has at a time */
-	REMOTE_JOBS = 1,
 	LOCAL_IDLE_MS = 10000,
 	REMOTE_IDLE_MS = 1000,
 	SLOW_MS = 10000, /* one job takes so long: others get a connection */
-	/* jobs after which an agent makes place for a destination that waits */
-	LOCAL_TURN = 500,
-	REMOTE_TURN = 50,
-	JOB_ROOM = PACKET_MAX - 1024,
-	JOB_8BIT = 2,
-	JOB_MAYBE = 4,
 	ACK_PACKET = 512,
 	ACK_IDX_MAX = (ACK_PACKET - 16) / 4
 };
@@ -34,7 +23,6 @@ static struct agent *first, *dead, *dirty_agents;
 static struct destination *dirty_first, *dirty_last;
 static bool reading; /* resumed agents are read */
 
-static void on_packet(struct link *, struct packet *, int *, size_t);
 static void on_room(struct link *);
 static void on_lost(struct link *);
 
@@ -42,12 +30,6 @@ static struct agent *
 agent_of(struct link *l)
 {
 	return (struct agent *)(void *)l; /* its first member */
-}
-
-struct agent *
-agents_first(void)
-{
-	return first;
 }
 
 bool
@@ -64,7 +46,7 @@ agent_new(
 {
 	struct agent *a = must_alloc(sizeof(*a));
 	*a = (struct agent){
-		.link = LINK_DOWN("agent", on_packet, on_room, on_lost),
+		.link = LINK_DOWN("agent", agent_packet, on_room, on_lost),
 		.destination = d,
 		.sibling = d->agents,
 		.after = first,
@@ -161,202 +143,7 @@ agents_let_go(struct agent *a)
 		make_dirty(a);
 }
 
-/* ---- lots of an agent ---- */
-
-static void
-attach(struct agent *a, struct lot *lot)
-{
-	struct lot **at = &a->lots;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = lot;
-	lot->next = NULL;
-	lot->agent = a;
-	lot->sent_at = clock_mono_ms();
-	if (a->outstanding++ == 0)
-		a->quiet_since = lot->sent_at;
-}
-
-static void
-stop_fetching(struct lot *lot)
-{
-	struct work *w = message_working(lot->message);
-	struct lot **at = w == NULL ? NULL : &w->fetching;
-	while (at != NULL && *at != NULL && *at != lot)
-		at = &(*at)->fetching;
-	if (at != NULL && *at == lot)
-		*at = lot->fetching;
-	lot->fetching = NULL;
-}
-
-static void
-detach(struct lot *lot)
-{
-	struct agent *a = lot->agent;
-	struct lot **at = &a->lots;
-	while (*at != lot)
-		at = &(*at)->next;
-	*at = lot->next;
-	lot->agent = NULL;
-	if (!lot->sent)
-		stop_fetching(lot);
-	a->outstanding--;
-	a->quiet_since = clock_mono_ms();
-	if (a->outstanding == 0)
-		a->solo = false;
-}
-
-/* What the agent did not touch goes back to the head of the queue. */
-static void
-give_back(struct lot *lot)
-{
-	struct destination *d = lot->agent->destination;
-	uint32_t kept = 0;
-	detach(lot);
-	lot->sent = false;
-	for (uint32_t i = 0; i < lot->n; i++) {
-		struct entry e = *lot_entry(lot, i);
-		if (e.answered) {
-			names_drop(e.target);
-			continue;
-		}
-		rcpt_set(e.rcpt, RCPT_QUEUED);
-		*lot_entry(lot, kept++) = e;
-	}
-	lot->n = lot->left = kept;
-	if (kept > 0)
-		destination_back(d, lot);
-	else
-		lot_free(lot);
-}
-
-/* ---- jobs ---- */
-
-/* Leaves in the lot what is still to be delivered and fits into one packet; the
- * rest goes back.  False: nothing is left, the lot is freed. */
-static bool
-trim(struct destination *d, struct lot *lot)
-{
-	size_t bytes = names_str(message_at(lot->message)->sender).n;
-	uint32_t kept = 0;
-	struct lot *rest = NULL;
-	for (uint32_t i = 0; i < lot->n; i++) {
-		struct entry e = *lot_entry(lot, i);
-		if (!delivery_in_lot(e.rcpt)) {
-			names_drop(e.target);
-			continue;
-		}
-		bytes += 12 + names_str(rcpt_at(e.rcpt)->name).n +
-			 names_str(e.target).n;
-		if (bytes <= JOB_ROOM && rest == NULL) {
-			*lot_entry(lot, kept++) = e;
-			continue;
-		}
-		if (rest == NULL)
-			rest = lot_new(lot->message);
-		lot_add(rest, e.rcpt, e.target);
-	}
-	lot->n = lot->left = kept;
-	if (rest != NULL)
-		destination_back(d, rest);
-	if (kept == 0)
-		lot_free(lot);
-	return kept > 0;
-}
-
-static void
-log_attempt(const struct agent *a, struct lot *lot)
-{
-	const struct message *m = message_at(lot->message);
-	const struct rcpt *r = rcpt_at(lot_entry(lot, 0)->rcpt);
-	LOG(INFO, "attempt", F_ID(message_id(m)),
-	    F_STR("rcpt", names_str(r->name)), F_NUM("recipients", lot->n),
-	    F_NUM("attempt", r->attempts + 1),
-	    F_STR("host", names_str(a->host)));
-}
-
-/* Sends the job; its body is here.  False: no room, or the agent is lost. */
-static bool
-send_job(struct agent *a, struct lot *lot)
-{
-	static char space[PACKET_MAX];
-	struct buf out = BUF_ON(space);
-	const struct message *m = message_at(lot->message);
-	const struct work *w = message_working(lot->message);
-	uint8_t flags = (m->flags & MESSAGE_8BIT) != 0 ? JOB_8BIT : 0;
-	for (uint32_t i = 0; i < lot->n; i++)
-		if ((rcpt_at(lot_entry(lot, i)->rcpt)->flags & RCPT_MAYBE) != 0)
-			flags |= JOB_MAYBE;
-	packet_begin(&out, 'J');
-	packet_u64(&out, message_id(m));
-	packet_u64(&out, m->birth);
-	packet_u64(&out, w->offset);
-	packet_u64(&out, w->size);
-	packet_u8(&out, flags);
-	packet_str(&out, names_str(m->sender));
-	packet_u32(&out, lot->n);
-	for (uint32_t i = 0; i < lot->n; i++) {
-		const struct entry *e = lot_entry(lot, i);
-		packet_u32(&out, rcpt_at(e->rcpt)->idx);
-		packet_str(&out, names_str(rcpt_at(e->rcpt)->name));
-		packet_str(&out, names_str(e->target));
-	}
-	if (!link_send(&a->link, &out, w->fd))
-		return false;
-	lot->sent = true;
-	if (a->destination->kind == SCHEDULE_REMOTE)
-		log_attempt(a, lot);
-	return true;
-}
-
-static bool
-has_body(const struct lot *lot)
-{
-	const struct work *w = message_working(lot->message);
-	return w != NULL && w->fd >= 0;
-}
-
-/* Takes one lot.  False: it can take no more now. */
-static bool
-feed_one(struct agent *a)
-{
-	struct destination *d = a->destination;
-	struct lot *lot = destination_peek(d);
-	if (lot == NULL)
-		return false;
-	bool suspect = message_at(lot->message)->crashes > 0;
-	if ((suspect || a->solo) && a->outstanding > 0)
-		return false;
-	lot = destination_take(d);
-	if (!trim(d, lot))
-		return true;
-	for (uint32_t i = 0; i < lot->n; i++)
-		rcpt_set(lot_entry(lot, i)->rcpt, RCPT_FLYING);
-	attach(a, lot);
-	a->solo = suspect;
-	if (!has_body(lot)) {
-		struct work *w = message_work(lot->message);
-		lot->fetching = w->fetching;
-		w->fetching = lot;
-		notes_body(lot->message);
-		return true;
-	}
-	if (send_job(a, lot))
-		return true;
-	give_back(lot);
-	return false;
-}
-
-void
-agent_feed(struct agent *a)
-{
-	unsigned most =
-	    a->destination->kind == SCHEDULE_LOCAL ? LOCAL_JOBS : REMOTE_JOBS;
-	while (!a->retiring && !a->resuming && link_is_up(&a->link) &&
-	       !a->link.blocked && a->outstanding < most)
-		if (!feed_one(a))
-			return;
-}
+/* ---- what others ask for ---- */
 
 void
 agents_wanted(struct destination *d)
@@ -373,32 +160,6 @@ agents_wanted(struct destination *d)
 }
 
 void
-agents_body(uint32_t message, bool there, struct str text)
-{
-	struct work *w = message_working(message);
-	while (w != NULL && w->fetching != NULL) {
-		struct lot *lot = w->fetching;
-		struct agent *a = lot->agent;
-		w->fetching = lot->fetching;
-		lot->fetching = NULL;
-		if (there && send_job(a, lot))
-			continue;
-		if (there) {
-			give_back(lot);
-			continue;
-		}
-		detach(lot);
-		for (uint32_t i = 0; i < lot->n; i++)
-			delivery_report(
-			    lot_entry(lot, i)->rcpt, 'Z', text, STR(""), NULL);
-		lot_free(lot);
-		agents_wanted(a->destination);
-	}
-}
-
-/* ---- reports ---- */
-
-void
 agents_ack(struct agent *a, uint64_t id, uint32_t idx)
 {
 	if (!link_is_up(&a->link))
@@ -409,197 +170,6 @@ agents_ack(struct agent *a, uint64_t id, uint32_t idx)
 	}
 	a->acks[a->ack_count++] = (struct ack){ .id = id, .idx = idx };
 	make_dirty(a);
-}
-
-static struct lot *
-lot_of(struct agent *a, uint64_t id)
-{
-	struct lot *lot = a->lots;
-	while (lot != NULL &&
-	       (!lot->sent || message_id(message_at(lot->message)) != id))
-		lot = lot->next;
-	return lot;
-}
-
-/* The entry of that idx which is not answered; NULL: none. */
-static struct entry *
-entry_of(struct lot *lot, uint32_t idx)
-{
-	for (uint32_t i = 0; lot != NULL && i < lot->n; i++) {
-		struct entry *e = lot_entry(lot, i);
-		if (!e->answered && rcpt_at(e->rcpt)->idx == idx)
-			return e;
-	}
-	return NULL;
-}
-
-/* A report that no job here asked for: by an agent that outlived a qmgr.
- * Returns the recipient when the report still matters. */
-static uint32_t
-stray(uint64_t id, uint32_t idx)
-{
-	uint32_t message = index_find(id);
-	uint32_t rcpt = message == 0 ? 0 : index_find_rcpt(message, idx, NULL);
-	if (rcpt == 0)
-		return 0;
-	if (rcpt_at(rcpt)->state == RCPT_WAITING) {
-		due_remove(rcpt);
-		rcpt_set(rcpt, RCPT_NEW);
-	}
-	return rcpt_at(rcpt)->state == RCPT_NEW ? rcpt : 0;
-}
-
-static void
-end_job(struct agent *a, struct lot *lot, bool success)
-{
-	struct destination *d = a->destination;
-	detach(lot);
-	lot_free(lot);
-	a->served = true;
-	a->jobs++;
-	a->deferred = !success;
-	if (success)
-		destination_success(d);
-	unsigned turn = d->kind == SCHEDULE_LOCAL ? LOCAL_TURN : REMOTE_TURN;
-	if (hubs_starving(d->kind) && (a->jobs >= turn || d->open > 1))
-		agent_retire(a);
-	agents_wanted(d);
-}
-
-static void
-take_result(struct agent *a, struct lot *lot, uint64_t id, struct packet *p,
-    bool *success)
-{
-	uint32_t idx = packet_get_u32(p);
-	char verdict = (char)packet_get_u8(p);
-	struct str text = packet_get_str(p, LIMIT_REPORT);
-	if (p->bad)
-		return;
-	struct entry *e = entry_of(lot, idx);
-	uint32_t rcpt = e == NULL ? stray(id, idx) : e->rcpt;
-	if (e != NULL) {
-		e->answered = true;
-		lot->left--;
-	}
-	if (verdict == 'K' || verdict == 'D')
-		*success = true;
-	if (rcpt != 0)
-		delivery_report(rcpt, verdict, text, names_str(a->host),
-		    verdict == 'K' ? a : NULL);
-	if (rcpt == 0 || verdict != 'K')
-		agents_ack(a, id, idx);
-}
-
-static void
-on_report(struct agent *a, struct packet *p)
-{
-	bool success = false;
-	uint64_t id = packet_get_u64(p);
-	uint32_t n = packet_get_u32(p);
-	struct lot *lot = lot_of(a, id);
-	for (uint32_t i = 0; i < n && !p->bad; i++)
-		take_result(a, lot, id, p, &success);
-	if (!packet_end(p))
-		link_complain(&a->link, p->type);
-	if (lot != NULL && lot->left == 0)
-		end_job(a, lot, success);
-}
-
-static void
-on_forward(struct agent *a, struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	uint32_t idx = packet_get_u32(p);
-	uint32_t n = packet_get_u32(p);
-	struct lot *lot = lot_of(a, id);
-	struct entry *e = p->bad ? NULL : entry_of(lot, idx);
-	uint32_t rcpt = e == NULL ? stray(id, idx) : e->rcpt;
-	if (p->bad) {
-		link_complain(&a->link, p->type);
-		return;
-	}
-	if (e != NULL) {
-		e->answered = true;
-		lot->left--;
-	}
-	if (rcpt == 0)
-		agents_ack(a, id, idx);
-	else
-		delivery_replace(rcpt, n, p, a);
-	if (lot != NULL && lot->left == 0)
-		end_job(a, lot, true);
-}
-
-/* What a resumed agent has in flight is a lot of its own from now on. */
-static void
-on_in_flight(struct agent *a, struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	uint32_t n = packet_get_u32(p);
-	uint32_t message = index_find(id);
-	struct lot *lot = NULL;
-	for (uint32_t i = 0; i < n && !p->bad; i++) {
-		uint32_t idx = packet_get_u32(p);
-		uint32_t rcpt = p->bad || message == 0 ? 0 : stray(id, idx);
-		if (rcpt == 0)
-			continue;
-		if (lot == NULL)
-			lot = lot_new(message);
-		lot_add(lot, rcpt, 0);
-		rcpt_remote(rcpt, a->destination->kind == SCHEDULE_REMOTE);
-		rcpt_set(rcpt, RCPT_FLYING);
-	}
-	if (lot == NULL)
-		return;
-	lot->sent = true;
-	attach(a, lot);
-}
-
-static void
-on_refused(struct agent *a, struct packet *p)
-{
-	char verdict = (char)packet_get_u8(p);
-	struct str text = packet_get_str(p, LIMIT_REPORT);
-	if (!packet_end(p) || a->destination->kind != SCHEDULE_REMOTE) {
-		link_complain(&a->link, p->type);
-		return;
-	}
-	(void)verdict; /* another host may take it all: for now it is Z */
-	a->refused = true;
-	a->retiring = true;
-	while (a->lots != NULL)
-		give_back(a->lots);
-	if (!a->served)
-		hubs_refused(a->destination, names_str(a->ip), text);
-	make_dirty(a);
-}
-
-static void
-on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
-{
-	struct agent *a = agent_of(l);
-	(void)fds;
-	(void)nfds;
-	switch (p->bad ? '\0' : p->type) {
-	case 'R':
-		on_report(a, p);
-		break;
-	case 'W':
-		on_forward(a, p);
-		break;
-	case 'I':
-		on_in_flight(a, p);
-		break;
-	case 'E':
-		a->resuming = false;
-		agents_wanted(a->destination);
-		break;
-	case 'F':
-		on_refused(a, p);
-		break;
-	default:
-		link_complain(l, p->type);
-	}
 }
 
 static void
@@ -613,28 +183,6 @@ on_room(struct link *l)
 /* ---- an agent is gone ---- */
 
 static void
-crashed_with(struct agent *a, struct lot *lot)
-{
-	uint32_t message = lot->message;
-	detach(lot);
-	LOG(WARN, "agent-died", F_ID(message_id(message_at(message))),
-	    F_STR("host", names_str(a->host)));
-	delivery_crashed(message);
-	for (uint32_t i = 0; i < lot->n; i++) {
-		struct entry *e = lot_entry(lot, i);
-		if (e->answered)
-			continue;
-		struct rcpt *r = rcpt_at(e->rcpt);
-		r->flags |= RCPT_MAYBE;
-		if (r->attempts < UINT8_MAX)
-			r->attempts++;
-		delivery_postpone(e->rcpt, 2 + 3 * message_at(message)->crashes,
-		    STR("4.3.0 agent died"));
-	}
-	lot_free(lot);
-}
-
-static void
 on_lost(struct link *l)
 {
 	struct agent *a = agent_of(l);
@@ -644,13 +192,13 @@ on_lost(struct link *l)
 	for (struct lot *lot = a->lots; lot != NULL;) {
 		struct lot *next = lot->next;
 		if (!lot->sent) {
-			give_back(lot);
+			agent_give_back(lot);
 			useless = !a->served && !a->refused;
 		}
 		lot = next;
 	}
 	while (a->lots != NULL)
-		crashed_with(a, a->lots);
+		agent_crashed(a, a->lots);
 	a->refused = a->refused || useless;
 	if (useless && d->kind == SCHEDULE_REMOTE)
 		hubs_refused(d, names_str(a->ip),

@@ -14,6 +14,7 @@
 #include "queue/link.h"
 #include "queue/manage.h"
 #include "queue/names.h"
+#include "queue/wishes.h"
 
 enum {
 	RCPT_CAP = 16 * 1024 * 1024, /* about 2 GiB: more is not taken in */
@@ -22,96 +23,16 @@ enum {
 	NOTE_8BIT = 2
 };
 
-/* Something asked of queued and not answered yet. */
-struct wish {
-	uint32_t subject; /* a recipient; a message (bodies) */
-	uint32_t before, after;
-	char verdict;
-	struct agent *agent;
-	char *bytes; /* replace: the packet */
-	size_t n;
-};
-
-struct wishes {
-	uint32_t first, last;
-	uint32_t unsent; /* first that was not sent on this link */
-	uint32_t unsent_count;
-};
-
 static void on_packet(struct link *, struct packet *, int *, size_t);
 static void on_room(struct link *);
 static void on_lost(struct link *);
 
 static struct link queued = LINK_DOWN("queued", on_packet, on_room, on_lost);
-static struct pool pool = POOL_OF(struct wish);
 static struct wishes marks, replaces, bodies;
 static bool told, overflow;
 static bool epoch;
 static int64_t last_note;
 static char space[PACKET_MAX];
-
-static struct wish *
-wish_at(uint32_t number)
-{
-	return pool_at(&pool, number);
-}
-
-/* ---- lists of wishes ---- */
-
-static uint32_t
-wish_add(struct wishes *list, struct wish wish)
-{
-	uint32_t number = pool_new(&pool);
-	wish.before = list->last;
-	wish.after = 0;
-	*wish_at(number) = wish;
-	if (list->last != 0)
-		wish_at(list->last)->after = number;
-	else
-		list->first = number;
-	list->last = number;
-	if (list->unsent == 0)
-		list->unsent = number;
-	list->unsent_count++;
-	return number;
-}
-
-static void
-wish_remove(struct wishes *list, uint32_t number)
-{
-	struct wish *w = wish_at(number);
-	if (list->unsent == number) { /* answered before it was sent again */
-		list->unsent = w->after;
-		list->unsent_count--;
-	}
-	if (w->before != 0)
-		wish_at(w->before)->after = w->after;
-	else
-		list->first = w->after;
-	if (w->after != 0)
-		wish_at(w->after)->before = w->before;
-	else
-		list->last = w->before;
-	free(w->bytes);
-	pool_free(&pool, number);
-}
-
-static void
-wish_sent(struct wishes *list, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		list->unsent = wish_at(list->unsent)->after;
-	list->unsent_count -= count;
-}
-
-static void
-send_all_again(struct wishes *list)
-{
-	list->unsent = list->first;
-	list->unsent_count = 0;
-	for (uint32_t i = list->first; i != 0; i = wish_at(i)->after)
-		list->unsent_count++;
-}
 
 /* ---- to queued ---- */
 
@@ -458,9 +379,9 @@ on_told(void)
 {
 	told = true;
 	forget_untold();
-	send_all_again(&marks);
-	send_all_again(&replaces);
-	send_all_again(&bodies);
+	wishes_again(&marks);
+	wishes_again(&replaces);
+	wishes_again(&bodies);
 	LOG(INFO, "index", F_NUM("messages", index_messages()),
 	    F_NUM("recipients", index_rcpts()));
 }
