@@ -8,7 +8,7 @@
 
 #include "common/str.h"
 
-enum { LEDGER_NONE = UINT32_MAX };
+#define LEDGER_NONE UINT32_MAX
 
 /* A list of slots, linked through the entries themselves. */
 struct ledger_list {

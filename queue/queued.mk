@@ -4,3 +4,19 @@ QUEUED_SPOOL := $(QUEUED_PURE) queue/messfile.o queue/journal.o queue/spool.o qu
 PROGS += postern-queued
 postern-queued_OBJS := queue/queued.o queue/commit.o queue/draft.o queue/settle.o queue/stream.o queue/teller.o queue/tend.o $(QUEUED_SPOOL)
 postern-queued_LIBS := -lsodium
+
+TESTS += test_record test_ledger test_journal
+test_record_OBJS := tests/unit/test_record.o $(QUEUED_PURE)
+test_record_LIBS := -lsodium
+test_ledger_OBJS := tests/unit/test_ledger.o queue/bytes.o queue/ledger.o
+test_journal_OBJS := tests/unit/test_journal.o $(QUEUED_SPOOL)
+test_journal_LIBS := -lsodium
+
+FUZZ += fuzz_frame fuzz_record fuzz_mess
+fuzz_frame_OBJS := tests/fuzz/fuzz_frame.o
+fuzz_record_OBJS := tests/fuzz/fuzz_record.o $(QUEUED_PURE)
+fuzz_record_LIBS := -lsodium
+fuzz_mess_OBJS := tests/fuzz/fuzz_mess.o $(QUEUED_PURE) queue/messfile.o
+fuzz_mess_LIBS := -lsodium
+TOOLS += bench_queued
+bench_queued_OBJS := tests/bench/bench_queued.o
