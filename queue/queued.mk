@@ -19,4 +19,4 @@ fuzz_record_LIBS := -lsodium
 fuzz_mess_OBJS := tests/fuzz/fuzz_mess.o $(QUEUED_PURE) queue/messfile.o
 fuzz_mess_LIBS := -lsodium
 TOOLS += bench_queued
-bench_queued_OBJS := tests/bench/bench_queued.o
+bench_queued_OBJS := tests/bench/bench_queued.o common/frame.o common/packet.o common/buf.o common/str.o common/io.o common/clock.o

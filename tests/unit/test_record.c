@@ -15,7 +15,7 @@
 static const unsigned char key[RECORD_KEY] = "0123456789abcdef0123456789abcde";
 static const unsigned char other_key[RECORD_KEY] = "another key";
 
-enum { AT = 8192, SPACE = 4096 };
+enum { AT = 8192, SPACE = 1024 };
 
 static const struct record sample = { .epoch = 0x1122334455667788,
 	.sequence = 42,
