@@ -20,8 +20,9 @@
 #include "send/unacked.h"
 
 enum {
-	PIECE = 64 * 1024,   /* of a body, read and written at once */
-	LINGER_SECONDS = 60, /* for a new job socket, or for acknowledgements */
+	PIECE = 64 * 1024, /* of a body, read and written at once */
+	LINGER_MS =
+	    60 * 1000, /* for a new job socket, or for acknowledgements */
 	AFTER_CUT_SECONDS = 5 /* for the reply of one who stopped reading */
 };
 
@@ -48,7 +49,7 @@ static struct {
 static void
 start_linger(void)
 {
-	d.linger_until = clock_mono_ms() + LINGER_SECONDS * 1000;
+	d.linger_until = clock_mono_ms() + LINGER_MS;
 }
 
 static void

@@ -152,32 +152,43 @@ qmgr_gone(void)
 	}
 }
 
+enum introduced { INTRODUCED, LINK_FULL, LINK_GONE };
+
+static enum introduced
+introduce(struct child *c)
+{
+	if (say_child(c) < 0)
+		return errno == EAGAIN ? LINK_FULL : LINK_GONE;
+	io_close(&c->job_far);
+	unsent--;
+	return INTRODUCED;
+}
+
 /* Introduces the children that qmgr does not know yet, then says E. */
 static void
 tell_qmgr(void)
 {
-	bool full = false;
+	enum introduced went = INTRODUCED;
 
-	for (size_t i = 0; i < CHILDREN_MAX && unsent > 0 && !full; i++) {
+	for (size_t i = 0; i < CHILDREN_MAX && unsent > 0; i++) {
 		struct child *c = &children[i];
 
 		if (c->watch.fd < 0 || c->job_far < 0)
 			continue;
-		if (say_child(c) == 0) {
-			io_close(&c->job_far);
-			unsent--;
-		} else if (errno != EAGAIN) {
-			qmgr_gone();
-			return;
-		} else {
-			full = true;
-		}
+		went = introduce(c);
+		if (went != INTRODUCED)
+			break;
 	}
-	if (!full && end_unsent) {
-		full = packet_send(qmgr.fd, STR("E"), NULL, 0) < 0;
-		end_unsent = full;
-	}
-	loop_change(&qmgr, full ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	if (went == INTRODUCED && end_unsent &&
+	    packet_send(qmgr.fd, STR("E"), NULL, 0) < 0)
+		went = errno == EAGAIN ? LINK_FULL : LINK_GONE;
+	if (went == INTRODUCED)
+		end_unsent = false;
+	if (went == LINK_GONE)
+		qmgr_gone();
+	else
+		loop_change(
+		    &qmgr, went == LINK_FULL ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static void
@@ -349,8 +360,17 @@ take_connection(struct str bytes, int net)
 		io_close(&job[i]);
 		io_close(&control[i]);
 	}
-	if (unsent > 0 && qmgr.fd >= 0)
-		tell_qmgr();
+	if (c->job_far < 0)
+		return;
+	switch (introduce(c)) {
+	case INTRODUCED:
+		break;
+	case LINK_FULL:
+		loop_change(&qmgr, EPOLLIN | EPOLLOUT);
+		break;
+	case LINK_GONE:
+		qmgr_gone();
+	}
 }
 
 static void

@@ -58,17 +58,26 @@ unacked_add(struct unacked *r, uint64_t id, uint32_t idx, enum verdict verdict,
 	r->waiting++;
 }
 
+/* The first record from `at` on that is not taken; r->end when there is none.
+ */
+static size_t
+skip_taken(const struct unacked *r, size_t at)
+{
+	while (at < r->end) {
+		struct record record = record_at(r, at);
+
+		if (!record.taken)
+			break;
+		at += sizeof(record) + record.n;
+	}
+	return at;
+}
+
 /* Moves the start over what is taken. */
 static void
 shrink(struct unacked *r)
 {
-	while (r->start < r->end) {
-		struct record record = record_at(r, r->start);
-
-		if (!record.taken)
-			break;
-		r->start += sizeof(record) + record.n;
-	}
+	r->start = skip_taken(r, r->start);
 	if (r->sent < r->start)
 		r->sent = r->start;
 	if (r->start == r->end)
@@ -119,30 +128,21 @@ count_run(const struct unacked *r, size_t at, uint64_t id, size_t *upto)
 bool
 unacked_next(const struct unacked *r, struct buf *packet, size_t *upto)
 {
-	size_t at = r->sent;
-	struct record first = { .taken = true };
+	size_t at = skip_taken(r, r->sent);
 
-	while (at < r->end) {
-		first = record_at(r, at);
-		if (!first.taken)
-			break;
-		at += sizeof(first) + first.n;
-	}
 	if (at >= r->end)
 		return false;
+	uint64_t id = record_at(r, at).id;
 	packet_begin(packet, 'R');
-	packet_u64(packet, first.id);
-	packet_u32(packet, count_run(r, at, first.id, upto));
-	while (at < *upto) {
+	packet_u64(packet, id);
+	packet_u32(packet, count_run(r, at, id, upto));
+	for (; at < *upto; at = skip_taken(r, at)) {
 		struct record record = record_at(r, at);
 
 		at += sizeof(record);
-		if (!record.taken) {
-			packet_u32(packet, record.idx);
-			packet_u8(packet, record.verdict);
-			packet_str(
-			    packet, (struct str){ r->bytes + at, record.n });
-		}
+		packet_u32(packet, record.idx);
+		packet_u8(packet, record.verdict);
+		packet_str(packet, (struct str){ r->bytes + at, record.n });
 		at += record.n;
 	}
 	return true;

@@ -40,18 +40,32 @@ pytestmark = pytest.mark.skipif(shutil.which("nsd") is None,
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Free for UDP and for TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
+                socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            try:
+                tcp.bind(udp.getsockname())
+            except OSError:
+                continue
+            return udp.getsockname()[1]
 
 
 class Nsd:
     def __init__(self, zones):
-        self.zones, self.port = zones, free_port()
+        self.zones = zones
         self.folder = tempfile.mkdtemp(prefix="postern-nsd-")
         os.chmod(self.folder, 0o755)
 
     def __enter__(self):
+        for _ in range(3):  # another test may take the port meanwhile
+            self.port = free_port()
+            if self.started():
+                return self
+        raise AssertionError(open(self.log.name).read())
+
+    def started(self):
         conf = [f"""server:
   ip-address: 127.0.0.1@{self.port}
   username: ""
@@ -76,10 +90,13 @@ remote-control:
             stdin=subprocess.DEVNULL)
         for _ in range(100):
             with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
+                if self.process.poll() is None and s.connect_ex(
+                        ("127.0.0.1", self.port)) == 0:
+                    return True
+            if self.process.poll() is not None:
+                return False
             time.sleep(0.05)
-        raise AssertionError(open(self.log.name).read())
+        return False
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
