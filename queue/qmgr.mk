@@ -9,3 +9,18 @@ postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
 postern-qmgr_LIBS := -lsodium
 postern-bounce_OBJS := queue/bounce.o queue/dsn.o queue/link.o
 postern_OBJS += install/cli_queue.o install/queue_view.o
+
+TOOLS += bench_qmgr
+bench_qmgr_OBJS := tests/bench/bench_qmgr.o common/packet.o common/buf.o \
+	common/str.o common/io.o common/clock.o
+
+TESTS += test_schedule test_qmgr_index test_destination test_dsn
+test_schedule_OBJS := tests/unit/test_schedule.o queue/schedule.o
+test_qmgr_index_OBJS := tests/unit/test_qmgr_index.o $(QMGR_PURE)
+test_qmgr_index_LIBS := -lsodium
+test_destination_OBJS := tests/unit/test_destination.o $(QMGR_PURE)
+test_destination_LIBS := -lsodium
+test_dsn_OBJS := tests/unit/test_dsn.o queue/dsn.o
+
+FUZZ += fuzz_dsn
+fuzz_dsn_OBJS := tests/fuzz/fuzz_dsn.o queue/dsn.o

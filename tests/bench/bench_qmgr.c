@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * bench_qmgr: how many messages a second postern-qmgr schedules, with played
- * neighbours that do nothing: note, question, job, report, mark, acknowledgement.
+ * neighbours that do nothing: note, question, job, report, mark,
+ *acknowledgement.
  *
  *	bench_qmgr PATH-OF-postern-qmgr CONTROL-DIRECTORY [MESSAGES [WAITING]]
  *
@@ -239,8 +240,8 @@ fill(pid_t pid, uint64_t waiting)
 		serve(100);
 	long grown = resident_kib(pid) - before;
 	printf("waiting    %ju messages in %.1f s: %ld KiB, %ld bytes each\n",
-	    (uintmax_t)waiting, (double)(clock_mono_ms() - began) / 1000,
-	    grown, (long)((uint64_t)grown * 1024 / waiting));
+	    (uintmax_t)waiting, (double)(clock_mono_ms() - began) / 1000, grown,
+	    (long)((uint64_t)grown * 1024 / waiting));
 	remote_only = false;
 }
 
@@ -263,8 +264,8 @@ main(int argc, char **argv)
 	links[LOCAL] = -1;
 	for (int i = 0; i < LOCAL; i++) {
 		int pair[2];
-		check(io_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, pair) == 0,
-		    "pair");
+		check(
+		    io_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, pair) == 0, "pair");
 		packet_begin(&out, 'L');
 		packet_str(&out, str_of(names[i]));
 		check(packet_send(channel, buf_str(&out), &pair[1], 1) == 0,
@@ -291,9 +292,9 @@ main(int argc, char **argv)
 	close(channel);
 	struct rusage used;
 	check(wait4(pid, NULL, 0, &used) == pid, "wait4");
-	double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-		     (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) /
-			 1e6;
+	double cpu =
+	    (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	    (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 	printf("delivered  %ju messages in %.2f s: %.0f a second; qmgr's own "
 	       "processor time %.1f us each\n",
 	    (uintmax_t)wanted, seconds, (double)wanted / seconds,

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC
+ * destination: turns between senders, lots, what is learnt of a host.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include "queue/destination.h"
+#include "queue/index.h"
+#include "queue/names.h"
+
+static uint64_t next_id = 1;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	names_init();
+	index_init();
+	destinations_init();
+	return 0;
+}
+
+static struct destination *
+fresh(void)
+{
+	static unsigned count;
+	char name[32];
+	int n = snprintf(name, sizeof(name), "d%u.example", count++);
+	struct str key = { .p = name, .n = (size_t)n };
+	return destination_get(SCHEDULE_REMOTE, key, key);
+}
+
+/* A message of that sender with n recipients, all queued at d. */
+static uint32_t
+put(struct destination *d, struct str sender, unsigned n)
+{
+	uint32_t m = index_add(next_id++, 5, 100, sender, 0);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t r = index_add_rcpt(m, i, STR("x@y"));
+		rcpt_set(r, RCPT_QUEUED);
+		destination_put(d, m, r, names_take(STR("box")));
+	}
+	return m;
+}
+
+static uint32_t
+take(struct destination *d)
+{
+	struct lot *peeked = destination_peek(d);
+	struct lot *lot = destination_take(d);
+	assert_ptr_equal(lot, peeked);
+	if (lot == NULL)
+		return 0;
+	uint32_t m = lot->message;
+	lot_free(lot);
+	return m;
+}
+
+static void
+senders_take_turns(void **state)
+{
+	struct destination *d = fresh();
+	uint32_t bulk[10], other[2];
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		bulk[i] = put(d, STR("bulk@x"), 1);
+	for (unsigned i = 0; i < 2; i++)
+		other[i] = put(d, STR("bob@x"), 1);
+	uint32_t single = put(d, STR(""), 1);
+	assert_int_equal(d->waiting, 13);
+	const uint32_t want[] = { bulk[0], other[0], single, bulk[1], other[1],
+		bulk[2], bulk[3], bulk[4], bulk[5], bulk[6], bulk[7], bulk[8],
+		bulk[9], 0 };
+	for (size_t i = 0; i < N_ELEMENTS(want); i++)
+		assert_int_equal(take(d), want[i]);
+	assert_int_equal(d->waiting, 0);
+}
+
+static void
+a_lot_is_one_message_of_at_most_100(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	uint32_t m = put(d, STR("a@x"), 250);
+	uint32_t other = put(d, STR("a@x"), 1);
+	assert_int_equal(d->waiting, 4);
+	const unsigned sizes[] = { 100, 100, 50, 1 };
+	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
+		struct lot *lot = destination_take(d);
+		assert_int_equal(lot->n, sizes[i]);
+		assert_int_equal(lot->left, sizes[i]);
+		assert_int_equal(lot->message, i < 3 ? m : other);
+		for (uint32_t k = 0; k < lot->n; k++)
+			assert_true(str_eq(
+			    names_str(lot_entry(lot, k)->target), STR("box")));
+		lot_free(lot);
+	}
+}
+
+static void
+what_is_put_back_comes_next(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	uint32_t a1 = put(d, STR("a@x"), 1);
+	uint32_t a2 = put(d, STR("a@x"), 1);
+	uint32_t b1 = put(d, STR("b@x"), 1);
+	struct lot *lot = destination_take(d);
+	assert_int_equal(lot->message, a1);
+	destination_back(d, lot);
+	assert_int_equal(take(d), b1); /* a@x had its turn */
+	assert_int_equal(take(d), a1);
+	assert_int_equal(take(d), a2);
+	lot = lot_new(a1);
+	lot_add(lot, 1, 0);
+	destination_back(d, lot); /* into an empty one */
+	assert_int_equal(take(d), a1);
+	assert_int_equal(take(d), 0);
+}
+
+static void
+ten_messages_need_one_connection(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	assert_false(destination_needs_agent(d));
+	for (unsigned i = 0; i < 10; i++)
+		(void)put(d, STR("a@x"), 1);
+	assert_true(destination_needs_agent(d));
+	d->open = 1;
+	assert_false(destination_needs_agent(d));
+	for (unsigned i = 0; i < 11; i++)
+		(void)put(d, STR("a@x"), 1);
+	assert_true(destination_needs_agent(d)); /* 21 wait for one */
+	d->open = 2;
+	assert_false(destination_needs_agent(d));
+	d->open = 0;
+	while (take(d) != 0)
+		;
+}
+
+static void
+concurrency_grows_and_shrinks(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	assert_int_equal(d->limit, LIMIT_FIRST);
+	for (unsigned i = 0; i < 1000; i++)
+		destination_success(d);
+	assert_int_equal(d->limit, LIMIT_MAX);
+	destination_failure(d, 5000, STR("4.4.1 refused"));
+	assert_int_equal(d->limit, LIMIT_MAX / 2);
+	assert_int_equal(d->rest_until, 5000 + 60000);
+	destination_failure(d, 100000, STR("4.4.1 refused again"));
+	assert_int_equal(d->rest_until, 100000 + 120000);
+	assert_true(str_eq(names_str(d->text), STR("4.4.1 refused again")));
+	destination_success(d);
+	assert_int_equal(d->rest_until, 0);
+	assert_int_equal(d->failures, 0);
+}
+
+static void
+what_failed_is_remembered_a_while(void **state)
+{
+	(void)state;
+	struct destination *d =
+	    destination_get(SCHEDULE_REMOTE, STR("dead.example"), STR(""));
+	destination_failure(d, 0, STR("no"));
+	destination_release(d, 61000);
+	assert_ptr_equal(
+	    d, destination_get(SCHEDULE_REMOTE, STR("dead.example"), STR("")));
+	assert_int_equal(d->failures, 1);
+	destinations_sweep((int64_t)7 * 3600 * 1000);
+	d = destination_get(SCHEDULE_REMOTE, STR("dead.example"), STR(""));
+	assert_int_equal(d->failures, 0);
+	destination_release(d, 0);
+	assert_int_equal(names_find(STR("dead.example")), 0);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(senders_take_turns),
+		cmocka_unit_test(a_lot_is_one_message_of_at_most_100),
+		cmocka_unit_test(what_is_put_back_comes_next),
+		cmocka_unit_test(ten_messages_need_one_connection),
+		cmocka_unit_test(concurrency_grows_and_shrinks),
+		cmocka_unit_test(what_failed_is_remembered_a_while),
+	};
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
