@@ -189,10 +189,13 @@ packet_recv(int fd, char *storage, size_t cap, int flags, struct str *bytes,
 		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	*nfds = 0;
-	ssize_t n;
+	ssize_t n = 0;
+	bool reset = false;
+	/* ECONNRESET, said once, comes before what the peer said last */
 	do {
+		reset = reset || (n < 0 && errno == ECONNRESET);
 		n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -1;
 	*nfds = take_fds(&msg, fds);

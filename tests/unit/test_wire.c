@@ -156,6 +156,34 @@ test_packet_sockets(void **state)
 	close(pipe_fds[1]);
 }
 
+/* What a peer said last is read, though it ended with packets unread. */
+static void
+test_packet_last_words(void **state)
+{
+	(void)state;
+	int pair[2];
+	char storage[16];
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds;
+	assert_int_equal(io_pair(SOCK_SEQPACKET, pair), 0);
+	assert_int_equal(packet_send(pair[0], STR("J"), NULL, 0), 0);
+	assert_int_equal(packet_send(pair[1], STR("R"), NULL, 0), 0);
+	assert_int_equal(packet_send(pair[1], STR("F"), NULL, 0), 0);
+	close(pair[1]);
+	static const char *const said[] = { "R", "F" };
+	for (size_t i = 0; i < N_ELEMENTS(said); i++) {
+		assert_int_equal(packet_recv(pair[0], storage, sizeof(storage),
+				     MSG_DONTWAIT, &bytes, fds, &nfds),
+		    1);
+		assert_true(str_eq(bytes, str_of(said[i])));
+	}
+	assert_int_equal(packet_recv(pair[0], storage, sizeof(storage),
+			     MSG_DONTWAIT, &bytes, fds, &nfds),
+	    0);
+	close(pair[0]);
+}
+
 static void
 test_packet_ask(void **state)
 {
@@ -189,6 +217,7 @@ main(void)
 		cmocka_unit_test(test_frame_bad),
 		cmocka_unit_test(test_packet_cuts),
 		cmocka_unit_test(test_packet_sockets),
+		cmocka_unit_test(test_packet_last_words),
 		cmocka_unit_test(test_packet_ask),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
