@@ -50,9 +50,9 @@ pop3_line_next(
 		s->skipping = false;
 		return POP3_LINE_TOO_LONG;
 	}
-	if (end > 0 && in.p[end - 1] == '\r')
-		end--;
-	*line = str_head(in, end);
+	if (end == 0 || in.p[end - 1] != '\r')
+		return POP3_LINE_BARE_LF;
+	*line = str_head(in, end - 1);
 	return POP3_LINE_OK;
 }
 

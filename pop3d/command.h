@@ -2,9 +2,7 @@
  * command: the lines and commands of POP3 (RFC 1939 section 3, RFC 2449
  * section 4), for popup and pop3d alike.  Pure.
  *
- * A line ends at LF; a CR in front of it belongs to the end.  (Commands are not
- * messages: nothing is relayed from them, and scripts written for qmail-popup
- * send a lone LF.)
+ * Only CRLF ends a line; one that ends in a bare LF is refused, not obeyed.
  */
 #ifndef POP3D_COMMAND_H
 #define POP3D_COMMAND_H
@@ -18,6 +16,7 @@ enum { POP3_LINE_MAX = LIMIT_PASSWORD + 7 };
 enum pop3_line_status {
 	POP3_LINE_OK,
 	POP3_LINE_MORE,	   /* no whole line yet */
+	POP3_LINE_BARE_LF, /* ended without its CR: dropped */
 	POP3_LINE_TOO_LONG /* over POP3_LINE_MAX, line end included: dropped */
 };
 

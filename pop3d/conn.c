@@ -168,6 +168,8 @@ conn_line(struct conn *c, struct str *line)
 			return CONN_LINE;
 		if (s == POP3_LINE_TOO_LONG)
 			return CONN_TOO_LONG;
+		if (s == POP3_LINE_BARE_LF)
+			return CONN_BARE_LF;
 		enum conn_event e = fill(c);
 		if (e != CONN_LINE)
 			return e;

@@ -22,6 +22,7 @@ struct conn {
 
 enum conn_event {
 	CONN_LINE,
+	CONN_BARE_LF,
 	CONN_TOO_LONG, /* a line over the limit was dropped */
 	CONN_END,      /* end of file, a broken connection, or dead */
 	CONN_TIMEOUT

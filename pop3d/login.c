@@ -189,6 +189,9 @@ serve(struct login *l)
 		case CONN_TOO_LONG:
 			put_error(l, "line too long");
 			break;
+		case CONN_BARE_LF:
+			put_error(l, "a line must end with CRLF");
+			break;
 		case CONN_END:
 			return LOGIN_GONE;
 		case CONN_TIMEOUT:

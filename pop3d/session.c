@@ -377,6 +377,10 @@ session_run(struct session *s)
 			put_error(s, "line too long");
 			s->errors++;
 			break;
+		case CONN_BARE_LF:
+			put_error(s, "a line must end with CRLF");
+			s->errors++;
+			break;
 		case CONN_END:
 			return SESSION_LOST;
 		case CONN_TIMEOUT:

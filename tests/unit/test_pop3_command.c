@@ -13,7 +13,7 @@
 enum { STREAM_MAX = 4096 };
 
 /* Feeds `in` in pieces of `step` bytes; writes what came out into log: lines in
- * [], L for one that was too long. */
+ * [], L for one that was too long, B for one with a bare LF. */
 static void
 feed(struct str in, size_t step, struct buf *log)
 {
@@ -35,6 +35,8 @@ feed(struct str in, size_t step, struct buf *log)
 				buf_putc(log, '[');
 				buf_put(log, line);
 				buf_putc(log, ']');
+			} else if (s == POP3_LINE_BARE_LF) {
+				buf_putc(log, 'B');
 			} else if (s == POP3_LINE_TOO_LONG) {
 				buf_putc(log, 'L');
 			}
@@ -66,7 +68,7 @@ same_lines_however_cut(void **state)
 		buf_putc(&in, 'z');
 	buf_puts(&in, "\nQUIT\r\nrest");
 
-	buf_puts(&want, "[USER bob][][PASS a\rb\r][STAT][LIST 1][");
+	buf_puts(&want, "[USER bob][][PASS a\rb\r]B[LIST 1][");
 	for (int i = 0; i < POP3_LINE_MAX - 2; i++)
 		buf_putc(&want, 'x');
 	buf_puts(&want, "]LL[QUIT]");
