@@ -219,8 +219,9 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 		c->pid = spawn(&s, a, &status_fd);
 	}
 	io_close(&pair[1]);
+	/* a child that failed already is heard of through its descriptors */
 	if (c->pid <= 0 || watch_child(c, status_fd, pair[0]) < 0 ||
-	    give_job_socket(c, key, job_fd, qmgr_fd) < 0) {
+	    (give_job_socket(c, key, job_fd, qmgr_fd) < 0 && c->job_fd < 0)) {
 		int saved = errno;
 		LOG(ERROR, "cannot-start", F_TEXT("user", a->name),
 		    F_ERRNO(saved));

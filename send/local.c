@@ -203,6 +203,9 @@ tell_one(void *arg, uint64_t id, uint32_t idx)
 static void
 use_job_socket(int fd)
 {
+	/* what it acknowledged before it made the new one still counts */
+	while (jobs.fd >= 0 && take_job_packet(false))
+		continue;
 	drop_jobs();
 	jobs.fd = fd;
 	if (io_nonblock(fd, true) < 0 || loop_add(&jobs, EPOLLIN) < 0) {
