@@ -6,70 +6,26 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
-#include "common/clock.h"
 #include "common/log.h"
+#include "queue/change.h"
+#include "queue/room.h"
 #include "queue/stream.h"
 #include "queue/teller.h"
 #include "queue/tend.h"
 
-enum {
-	REPLACEMENTS_MAX = 64, /* in one batch */
-	MARKS_MAX = 8192,      /* in one record */
-	MARK_WAIT_MS = 200,    /* for a message that they could go with */
-	ROOM_WAIT_MS = 20000,
-	LOOK_EVERY_MS = 1000, /* at the free space */
-	COMPLAIN_EVERY_MS = 60000,
-	FAILURES_MAX = 2
-};
-
-static const char short_of_space[] = "4.3.1 Spool is short of space";
-static const char ring_full[] = "4.3.1 Spool is full, try again later";
-static const char failed[] = "4.3.0 Spool cannot be written";
-static const char no_memory[] = "4.3.2 Out of memory, try again later";
+enum { RETRY_MS = 200 /* of what found no room */ };
 
 struct queue {
 	struct draft *first, *last;
 };
 
-struct pending_mark {
-	struct mark mark;
-	unsigned link;
-};
-
-/* Stands in front of the content of a replacement that waits. */
-struct pending_replacement {
-	uint64_t id;
-	uint32_t idx, count;
-	unsigned link;
-	uint32_t n; /* bytes of addresses that follow */
-};
-
-/* A replacement in the batch. */
-struct replacing {
-	struct pending_replacement what;
-	char verdict; /* 0: that depends on the sync */
-	struct bytes record;
-};
-
 static struct spool *spool;
-static struct commit_limits limits;
 static struct queue waiting;  /* drafts */
 static struct queue bounces;  /* drafts that may use the reserve */
 static struct queue in_batch; /* of these: written, or refused on the way */
 static struct queue voided;   /* their write failed: answered after a void */
-static struct bytes marks = { .vital = true };
-static struct bytes replacements = { .vital = true };
-static size_t marks_taken, replacements_taken; /* bytes in the batch */
-static struct bytes marks_record = { .vital = true };
 static struct bytes void_record = { .vital = true };
-static struct replacing replacing[REPLACEMENTS_MAX];
-static size_t replacing_count;
-static int64_t marks_since;
-static bool broken; /* two writes failed in a row */
-static bool is_short;
-static int64_t next_look, next_complaint;
 
 static void
 put(struct queue *q, struct draft *d)
@@ -92,17 +48,9 @@ take(struct queue *q)
 }
 
 void
-commit_init(struct spool *s, const struct commit_limits *l)
+commit_init(struct spool *s)
 {
 	spool = s;
-	limits = *l;
-}
-
-void
-commit_set_limits(const struct commit_limits *l)
-{
-	limits = *l;
-	next_look = 0;
 }
 
 void
@@ -111,114 +59,13 @@ commit_draft(struct draft *d)
 	put(d->bounce ? &bounces : &waiting, d);
 }
 
-/* ---- room ---- */
-
-static void
-complain(const char *event, uint64_t have, uint64_t want)
-{
-	int64_t now = clock_mono_ms();
-	if (now < next_complaint)
-		return;
-	next_complaint = now + COMPLAIN_EVERY_MS;
-	LOG(ERROR, event, F_NUM("have", have), F_NUM("want", want));
-}
-
-static void
-look_at_space(void)
-{
-	struct statvfs v;
-	int64_t now = clock_mono_ms();
-	if (now < next_look)
-		return;
-	next_look = now + LOOK_EVERY_MS;
-	if (fstatvfs(spool->dirfd, &v) < 0) {
-		LOG(ERROR, "statvfs", F_ERRNO(errno));
-		return;
-	}
-	uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	bool few_bytes = bytes < limits.floor_bytes;
-	/* f_files is 0 where the file system makes inodes as it goes */
-	bool few_inodes = v.f_files > 0 && v.f_favail < limits.floor_inodes;
-	if (few_bytes)
-		complain("few-bytes", bytes, limits.floor_bytes);
-	else if (few_inodes)
-		complain("few-inodes", v.f_favail, limits.floor_inodes);
-	else if (is_short)
-		LOG(INFO, "space-again", F_NUM("bytes", bytes));
-	is_short = few_bytes || few_inodes;
-}
-
-static bool
-has_room(const struct draft *d)
-{
-	const struct journal *j = &spool->journal;
-	if (d->bounce || j->free > JOURNAL_RESERVE)
-		return true;
-	return j->free == JOURNAL_RESERVE &&
-	       (d->fd >= 0 || journal_fits(j, draft_meta(d).n, d->size));
-}
-
-/* True while it is worth waiting for settle to empty a segment: a slow answer
- * is better than a refusal. */
-static bool
-must_wait(struct draft *d)
-{
-	if (d->verdict != 'K' || broken || is_short || has_room(d))
-		return false;
-	int64_t now = clock_mono_ms();
-	if (d->waits_since == 0)
-		d->waits_since = now;
-	return now - d->waits_since < ROOM_WAIT_MS;
-}
-
-/* The reason not to take new mail now, or NULL. */
-static const char *
-no_room(const struct draft *d)
-{
-	if (broken)
-		return failed;
-	if (is_short && !d->bounce)
-		return short_of_space;
-	if (has_room(d) || spool->journal.iov_count > 0)
-		return NULL;
-	complain("journal-full", spool->journal.free, JOURNAL_RESERVE + 1);
-	return ring_full;
-}
-
-/* Makes room in the open segment, or opens another.  False: there is none. */
-static bool
-make_room(uint64_t meta_n, uint64_t body_n, bool privileged)
-{
-	struct journal *j = &spool->journal;
-	if (journal_fits(j, meta_n, body_n))
-		return true;
-	if (j->iov_count > 0 || broken)
-		return false; /* after this batch */
-	unsigned keep = privileged ? 0 : JOURNAL_RESERVE;
-	while (j->free > keep && j->failures < FAILURES_MAX) {
-		if (journal_advance(j, spool->last_id) == 0)
-			return journal_fits(j, meta_n, body_n);
-		LOG(ERROR, "segment-failed", F_ERRNO(errno));
-	}
-	return false;
-}
-
 /* ---- gathering ---- */
-
-static bool
-begin_record(struct bytes *b, size_t n)
-{
-	static const char room[RECORD_HEAD];
-	b->n = 0;
-	return bytes_reserve(b, RECORD_HEAD + n) &&
-	       bytes_put(b, (struct str){ .p = room, .n = sizeof(room) });
-}
 
 static void
 gather_void(void)
 {
 	if (void_record.n == 0 ||
-	    !make_room(void_record.n - RECORD_HEAD, 0, true))
+	    !room_make(void_record.n - RECORD_HEAD, 0, true))
 		return;
 	(void)journal_add(&spool->journal, RECORD_VOID, 0, &void_record, NULL);
 }
@@ -227,7 +74,7 @@ gather_void(void)
 static bool
 writes_anyway(void)
 {
-	if (void_record.n > 0 || replacements.n > 0)
+	if (void_record.n > 0 || change_is_urgent())
 		return true;
 	for (const struct draft *d = bounces.first; d != NULL; d = d->next)
 		if (d->verdict == 'K')
@@ -236,110 +83,6 @@ writes_anyway(void)
 		if (d->verdict == 'K' && d->fd < 0)
 			return true;
 	return false;
-}
-
-/* How long marks may wait for a message that they could go with, in ms. */
-static int
-marks_may_wait(void)
-{
-	int64_t left = marks_since + MARK_WAIT_MS - clock_mono_ms();
-	bool many = marks.n >= MARKS_MAX * sizeof(struct pending_mark);
-	return many || left < 0 ? 0 : (int)left;
-}
-
-static void
-gather_marks(void)
-{
-	struct pending_mark m;
-	size_t count = marks.n / sizeof(m);
-	if (count > MARKS_MAX)
-		count = MARKS_MAX;
-	marks_taken = 0;
-	if (count > 0 && marks_may_wait() > 0 && !writes_anyway())
-		return;
-	size_t n = count * ENVELOPE_MARK;
-	if (count == 0 || !make_room(n, 0, true) ||
-	    !begin_record(&marks_record, n))
-		return;
-	struct buf b = { .p = marks_record.p + RECORD_HEAD, .cap = n };
-	for (size_t i = 0; i < count; i++) {
-		memcpy(&m, marks.p + i * sizeof(m), sizeof(m));
-		mark_put(&b, &m.mark);
-	}
-	marks_record.n += b.n;
-	marks_taken = count * sizeof(m);
-	(void)journal_add(
-	    &spool->journal, RECORD_MARKS, 0, &marks_record, NULL);
-}
-
-/* What becomes of a replacement, if it needs no record: it was done before and
- * its recipients have been told since, or it is too much.  0: it needs one. */
-static char
-outcome_without_record(const struct pending_replacement *p)
-{
-	uint32_t slot = ledger_find(&spool->ledger, p->id);
-	if (slot == LEDGER_NONE)
-		return 'K';
-	const struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-	if (ledger_is_done(e, p->idx))
-		return 'K';
-	return p->count > ENVELOPE_RECIPIENTS - e->count ? 'D' : 0;
-}
-
-/* False: not in this batch. */
-static bool
-add_replacement(
-    const struct pending_replacement *p, struct str by, struct replacing *r)
-{
-	uint32_t slot = ledger_find(&spool->ledger, p->id);
-	char text[16];
-	struct buf head = BUF_ON(text);
-	const struct replacement content = { .idx = p->idx,
-		.first = ledger_at(&spool->ledger, slot)->count,
-		.by = { .count = p->count } };
-	replacement_put_head(&head, &content);
-	if (!make_room(head.n + by.n, 0, true) ||
-	    !begin_record(&r->record, head.n + by.n) ||
-	    !bytes_put(&r->record, buf_str(&head)) ||
-	    !bytes_put(&r->record, by))
-		return false;
-	(void)journal_add(
-	    &spool->journal, RECORD_REPLACE, p->id, &r->record, NULL);
-	return true;
-}
-
-/* The numbers of a replacement's recipients follow from those that are there:
- * so not two of one message in a batch. */
-static bool
-replaces_already(uint64_t id)
-{
-	for (size_t i = 0; i < replacing_count; i++)
-		if (replacing[i].what.id == id)
-			return true;
-	return false;
-}
-
-static void
-gather_replacements(void)
-{
-	struct pending_replacement p;
-	replacing_count = replacements_taken = 0;
-	while (replacements_taken < replacements.n &&
-	       replacing_count < REPLACEMENTS_MAX) {
-		const char *at = replacements.p + replacements_taken;
-		struct replacing *r = &replacing[replacing_count];
-		memcpy(&p, at, sizeof(p));
-		struct str by = { .p = at + sizeof(p), .n = p.n };
-		if (replaces_already(p.id))
-			return;
-		r->what = p;
-		r->record.vital = true;
-		r->verdict = outcome_without_record(&p);
-		if (r->verdict == 0 && !add_replacement(&p, by, r))
-			return;
-		replacing_count++;
-		replacements_taken += sizeof(p) + p.n;
-	}
 }
 
 static void
@@ -375,17 +118,17 @@ gather_small(struct draft *d)
 {
 	struct journal *j = &spool->journal;
 	struct str meta = draft_meta(d);
-	if (!make_room(meta.n, d->size, d->bounce)) {
+	if (!room_make(meta.n, d->size, d->bounce)) {
 		if (j->iov_count > 0)
 			return false;
-		complain("journal-full", j->free, JOURNAL_RESERVE + 1);
-		draft_refuse(d, spool, 'Z', broken ? failed : ring_full);
+		const char *why = room_refusal(d);
+		draft_refuse(d, spool, 'Z', why != NULL ? why : ROOM_FAILED);
 		return true;
 	}
 	d->id = spool_next_id(spool);
 	d->slot = ledger_add(&spool->ledger, d->id, d->recipient_count);
 	if (d->slot == LEDGER_NONE) {
-		draft_refuse(d, spool, 'Z', no_memory);
+		draft_refuse(d, spool, 'Z', ROOM_NO_MEMORY);
 		return true;
 	}
 	struct ledger_entry *e = ledger_at(&spool->ledger, d->slot);
@@ -402,9 +145,9 @@ gather_drafts(struct queue *q)
 {
 	while (q->first != NULL) {
 		struct draft *d = q->first;
-		if (must_wait(d))
+		if (room_must_wait(d))
 			return;
-		const char *why = d->verdict == 'K' ? no_room(d) : NULL;
+		const char *why = d->verdict == 'K' ? room_refusal(d) : NULL;
 		if (why != NULL)
 			draft_refuse(d, spool, 'Z', why);
 		if (d->verdict == 'K' && is_old_bounce(d)) {
@@ -455,39 +198,6 @@ finish(struct draft *d)
 }
 
 static void
-apply_marks(uint32_t number)
-{
-	struct pending_mark m;
-	for (size_t at = 0; at < marks_taken; at += sizeof(m)) {
-		memcpy(&m, marks.p + at, sizeof(m));
-		(void)spool_mark(spool, m.mark.id, m.mark.idx, number);
-		teller_marked(m.mark.id, m.mark.idx, m.link);
-	}
-	bytes_drop(&marks, marks_taken);
-	marks_taken = 0;
-}
-
-static void
-apply_replacements(uint32_t number)
-{
-	for (size_t i = 0; i < replacing_count; i++) {
-		struct replacing *r = &replacing[i];
-		const struct pending_replacement *p = &r->what;
-		struct str content = { .p = "", .n = 0 };
-		if (r->verdict == 0) {
-			content = str_skip(bytes_str(&r->record), RECORD_HEAD);
-			r->verdict =
-			    spool_replace(spool, p->id, content, number) ? 'K'
-									 : 'Z';
-		}
-		teller_replaced(p->id, p->idx, r->verdict, content, p->link);
-		bytes_free(&r->record);
-	}
-	bytes_drop(&replacements, replacements_taken);
-	replacing_count = replacements_taken = 0;
-}
-
-static void
 apply_finished(const struct draft *d, uint32_t number)
 {
 	const struct envelope e = { .finished = bytes_str(&d->finished) };
@@ -533,7 +243,7 @@ take_back(void)
 {
 	struct mark m = { .verdict = 'V' };
 	char text[ENVELOPE_MARK];
-	marks_taken = replacements_taken = replacing_count = 0;
+	change_take_back();
 	for (struct draft *d = take(&in_batch); d != NULL;
 	     d = take(&in_batch)) {
 		if (d->slot != LEDGER_NONE) {
@@ -544,10 +254,10 @@ take_back(void)
 			mark_put(&b, &m);
 			/* without memory for it: a duplicate at the worst */
 			if (void_record.n > 0 ||
-			    begin_record(&void_record, sizeof(text)))
+			    change_begin_record(&void_record, sizeof(text)))
 				(void)bytes_put(&void_record, buf_str(&b));
 		}
-		draft_refuse(d, spool, 'Z', failed);
+		draft_refuse(d, spool, 'Z', ROOM_FAILED);
 		put(&voided, d);
 	}
 }
@@ -557,12 +267,13 @@ static bool
 gather_and_write(void)
 {
 	struct journal *j = &spool->journal;
+	bool changes = false;
 	gather_void();
-	gather_marks();
-	gather_replacements();
+	if (change_may_wait() == 0 || writes_anyway())
+		changes = change_gather();
 	gather_drafts(&bounces);
 	gather_drafts(&waiting);
-	if (j->iov_count == 0 && in_batch.first == NULL && replacing_count == 0)
+	if (j->iov_count == 0 && in_batch.first == NULL && !changes)
 		return false;
 	uint32_t number = j->open == NULL ? 0 : j->open->number;
 	bool wrote_void = j->iov_count > 0 && void_record.n > 0;
@@ -575,16 +286,10 @@ gather_and_write(void)
 			bytes_free(&void_record);
 		if (wrote_void)
 			answer_voided();
-		apply_marks(number);
-		apply_replacements(number);
+		change_apply(number);
 		apply_drafts(number);
 	}
-	if (j->failures >= FAILURES_MAX && !broken) {
-		broken = true;
-		LOG(ERROR, "no-more-mail",
-		    F_TEXT("reason", "two syncs in a row have failed"));
-	}
-	if (broken)
+	if (room_is_broken())
 		answer_voided();
 	return true;
 }
@@ -593,30 +298,22 @@ int
 commit_run(void)
 {
 	if (waiting.first != NULL || bounces.first != NULL)
-		look_at_space();
+		room_look();
 	while (gather_and_write())
 		;
 	answer_voided(); /* even when there is no room for the void itself */
 	(void)stream_run();
-	if (marks.n > 0) {
-		/* what is due and still here waits for a free segment */
-		int left = marks_may_wait();
-		return left > 0 ? left : MARK_WAIT_MS;
-	}
-	return waiting.first != NULL || replacements.n > 0 ? MARK_WAIT_MS : -1;
+	int left = change_may_wait();
+	if (left == 0 || waiting.first != NULL || change_is_urgent())
+		return RETRY_MS; /* there was no room for it */
+	return left;
 }
 
 bool
 commit_waits(void)
 {
 	return bounces.first != NULL ||
-	       (waiting.first != NULL && !must_wait(waiting.first));
-}
-
-size_t
-commit_backlog(void)
-{
-	return marks.n + replacements.n;
+	       (waiting.first != NULL && !room_must_wait(waiting.first));
 }
 
 /* ---- what comes in ---- */
@@ -632,7 +329,7 @@ unpublish(struct draft *d, int error)
 	if (unlinkat(spool->dirfd, name, 0) < 0 && errno != ENOENT)
 		LOG(ERROR, "cannot-remove", F_TEXT("file", name),
 		    F_ERRNO(errno));
-	draft_refuse(d, spool, 'Z', error == 0 ? no_memory : failed);
+	draft_refuse(d, spool, 'Z', error == 0 ? ROOM_NO_MEMORY : ROOM_FAILED);
 }
 
 void
@@ -653,32 +350,4 @@ commit_published(struct draft *d, int error)
 		teller_new(d);
 	}
 	finish(d);
-}
-
-bool
-commit_mark(const struct mark *m, unsigned link)
-{
-	const struct pending_mark p = { .mark = *m, .link = link };
-	if (marks.n == 0)
-		marks_since = clock_mono_ms();
-	struct str s = { .p = (const char *)&p, .n = sizeof(p) };
-	return bytes_put(&marks, s);
-}
-
-bool
-commit_replace(
-    uint64_t id, uint32_t idx, const struct strings *by, unsigned link)
-{
-	const struct pending_replacement p = { .id = id,
-		.idx = idx,
-		.count = by->count,
-		.link = link,
-		.n = (uint32_t)by->bytes.n };
-	struct str head = { .p = (const char *)&p, .n = sizeof(p) };
-	size_t before = replacements.n;
-	if (bytes_put(&replacements, head) &&
-	    bytes_put(&replacements, by->bytes))
-		return true;
-	replacements.n = before;
-	return false;
 }

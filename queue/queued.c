@@ -14,7 +14,10 @@
 #include "common/privs.h"
 #include "common/role.h"
 #include "common/sandbox.h"
+#include "queue/announce.h"
+#include "queue/change.h"
 #include "queue/commit.h"
+#include "queue/room.h"
 #include "queue/settle.h"
 #include "queue/stream.h"
 #include "queue/teller.h"
@@ -53,7 +56,7 @@ enum { MESSAGE_SLACK = 65536 }; /* trace headers beyond databytes */
 
 struct settings {
 	uint64_t databytes, segments, segment_mb, memory_mb;
-	struct commit_limits floors;
+	struct room_limits floors;
 	struct domains *domains;
 };
 
@@ -89,9 +92,11 @@ stream_limits(void)
 	size_t memory = (size_t)settings.memory_mb << 20;
 	/* above three quarters nobody begins a message, so that those who have
 	 * begun can end theirs */
-	return (struct stream_limits){ .databytes = settings.databytes,
+	return (struct stream_limits){
+		.session = { .databytes = settings.databytes,
+		    .domains = settings.domains },
 		.memory = memory / 4 * 3,
-		.domains = settings.domains };
+	};
 }
 
 static void
@@ -106,7 +111,7 @@ on_reload(void)
 	settings = fresh;
 	struct stream_limits limits = stream_limits();
 	stream_set_limits(&limits);
-	commit_set_limits(&settings.floors);
+	room_set_limits(&settings.floors);
 	bytes_limit((size_t)settings.memory_mb << 20);
 	spool.journal.max = (unsigned)settings.segments;
 	spool.journal.size = settings.segment_mb << 20;
@@ -122,7 +127,7 @@ on_link(struct str peer, int fd)
 	} else if (str_eq(peer, STR("bounce"))) {
 		stream_bounce_link(fd);
 	} else if (str_starts(peer, STR("listen"))) {
-		stream_listen_link(fd);
+		announce_link(fd);
 	} else {
 		LOG(ERROR, "strange-link", F_STR("peer", peer));
 		close(fd);
@@ -221,7 +226,9 @@ main(int argc, char **argv)
 	spool_recover(&spool);
 	make_segments();
 	struct stream_limits limits = stream_limits();
-	commit_init(&spool, &settings.floors);
+	room_init(&spool, &settings.floors);
+	change_init(&spool);
+	commit_init(&spool);
 	tend_init(&spool, settle_fd);
 	teller_init(&spool);
 	stream_init(&spool, ROLE_FD_LISTEN, smtpd, &limits);

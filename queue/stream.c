@@ -8,14 +8,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "common/address.h"
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/frame.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "queue/commit.h"
+#include "queue/session.h"
 
 enum {
 	STREAMS_MAX = 60000,
@@ -24,41 +23,29 @@ enum {
 	LOCAL_IDLE_MS = 600000,
 	ACCEPT_PAUSE_MS = 1000,
 	LOOK_EVERY_MS = 30000, /* for idle ones */
-	IN_FLIGHT = 8,	       /* messages of one stream without an answer */
 	ANSWERS = 1024,	       /* room for their answers */
 	READ = 64 * 1024,
-	SESSIONS_AT_ONCE = 64 /* announced by listen */
+	ACCEPTS_AT_ONCE = 64
 };
-
-enum stream_kind { STREAM_SESSION, STREAM_LOCAL, STREAM_BOUNCE };
 
 struct stream {
 	struct watch watch; /* fd -1: closed, waits for its drafts to end */
-	enum stream_kind kind;
-	bool relay, may_tell_facts, paused;
-	bool starved;	    /* waits for memory */
-	bool dirty;	    /* stream_run will look at it */
-	unsigned in_flight; /* drafts that are not its own any more */
-	bool large;	    /* one of these goes to a file: wait for it */
-	struct draft *draft;
+	struct session session;
+	bool paused;
+	bool starved;	     /* waits for memory */
+	bool dirty;	     /* stream_run will look at it */
 	struct bytes input;  /* what is not parsed yet */
 	struct stream *next; /* of those with answers to send */
 	struct stream *next_starved;
 	struct stream *older, *newer; /* local ones */
 	uid_t uid;
 	int64_t seen_ms;
-	char sid[LIMIT_SID];
-	uint8_t sid_n;
 	uint16_t out_n;
 	char out[ANSWERS];
 };
 
-static const char too_large[] = "5.3.4 Message too big";
-static const char no_relaying[] = "5.7.1 Relaying denied";
-
-static struct spool *spool;
 static struct stream_limits limits;
-static struct watch accept_watch, listen_watch;
+static struct watch accept_watch;
 static struct stream *bounce;
 static struct stream *to_flush;
 static struct stream *newest_local;
@@ -115,15 +102,13 @@ stream_close(struct stream *s)
 	loop_remove(&s->watch);
 	io_close(&s->watch.fd);
 	bytes_free(&s->input);
-	if (s->draft != NULL)
-		draft_free(s->draft, spool);
-	s->draft = NULL;
+	session_reset(&s->session);
 	s->out_n = 0;
 	if (s->starved)
 		unlink_starved(s);
 	if (s == bounce)
 		bounce = NULL;
-	if (s->kind == STREAM_LOCAL)
+	if (s->session.kind == SESSION_LOCAL)
 		unlink_local(s);
 	look_later(s);
 }
@@ -132,7 +117,7 @@ static void on_ready(struct watch *, uint32_t);
 
 /* Takes fd over.  NULL: it is closed. */
 static struct stream *
-stream_open(int fd, enum stream_kind kind, struct str sid)
+stream_open(int fd, enum session_kind kind, struct str sid)
 {
 	struct stream *s = NULL;
 	if (stream_count < STREAMS_MAX)
@@ -143,10 +128,9 @@ stream_open(int fd, enum stream_kind kind, struct str sid)
 	}
 	memset(s, 0, offsetof(struct stream, out));
 	s->watch = (struct watch){ .fd = fd, .ready = on_ready, .arg = s };
-	s->kind = kind;
-	sid = str_head(sid, sizeof(s->sid));
-	memcpy(s->sid, sid.p, sid.n);
-	s->sid_n = (uint8_t)sid.n;
+	s->session.stream = s;
+	s->session.kind = kind;
+	session_set_sid(&s->session, sid);
 	s->uid = (uid_t)-1;
 	if (io_nonblock(fd, true) < 0 || loop_add(&s->watch, EPOLLIN) < 0) {
 		LOG(ERROR, "stream", F_ERRNO(errno));
@@ -180,171 +164,19 @@ watch_again(struct stream *s)
 	}
 }
 
-/* ---- frames ---- */
-
-static bool
-is_ours(struct str recipient)
-{
-	struct str prepend;
-	struct address a = address_split(recipient);
-	return domains_find(limits.domains, a.domain, &prepend) !=
-	       DOMAIN_FOREIGN;
-}
-
-/* The draft that a frame belongs to; begins one.  NULL: no memory at all. */
-static struct draft *
-draft_of(struct stream *s)
-{
-	if (s->draft == NULL) {
-		s->draft = draft_new(s);
-		if (s->draft != NULL)
-			s->draft->bounce = s->kind == STREAM_BOUNCE;
-	}
-	return s->draft;
-}
-
-static bool
-on_facts(struct stream *s, struct str payload)
-{
-	struct packet p = { .rest = payload };
-	struct str sid = packet_get_str(&p, LIMIT_SID);
-	(void)packet_get_str(&p, LIMIT_PEER);
-	uint8_t relay = packet_get_u8(&p);
-	if (!packet_end(&p) || !s->may_tell_facts)
-		return false;
-	memcpy(s->sid, sid.p, sid.n);
-	s->sid_n = (uint8_t)sid.n;
-	s->relay = relay == 1;
-	s->may_tell_facts = false;
-	return true;
-}
-
-static bool
-on_finishes(struct stream *s, struct draft *d, struct str payload)
-{
-	struct packet p = { .rest = payload };
-	uint64_t id = packet_get_u64(&p);
-	uint32_t count = packet_get_u32(&p);
-	if (p.bad || s->kind != STREAM_BOUNCE ||
-	    p.rest.n != (size_t)count * sizeof(uint32_t) || count == 0 ||
-	    (d->finishes != 0 && d->finishes != id) || id == 0)
-		return false;
-	draft_finishes(d, spool, id, p.rest);
-	return true;
-}
-
-static void
-on_recipient(const struct stream *s, struct draft *d, struct str address)
-{
-	if (!s->relay && !is_ours(address)) {
-		LOG(INFO, "relaying-denied",
-		    F_STR("sid", ((struct str){ .p = s->sid, .n = s->sid_n })),
-		    F_STR("rcpt", address));
-		draft_refuse(d, spool, 'D', no_relaying);
-		return;
-	}
-	draft_recipient(d, spool, address);
-}
-
-static void
-on_body(const struct stream *s, struct draft *d, struct str bytes)
-{
-	/* what a bounce finishes is told in its record, so it must have one */
-	if (s->kind == STREAM_BOUNCE && d->size + bytes.n > LIMIT_SMALL_BODY)
-		draft_refuse(d, spool, 'D', too_large);
-	if (limits.databytes != 0 && d->size + bytes.n > limits.databytes)
-		draft_refuse(d, spool, 'D', too_large);
-	draft_body(d, spool, bytes);
-}
-
-static void
-on_commit(struct stream *s, struct draft *d)
-{
-	struct str sid = { .p = s->sid, .n = s->sid_n };
-	(void)draft_close(d, spool, sid); /* refused: answered all the same */
-	s->draft = NULL;
-	s->in_flight++;
-	s->large = d->fd >= 0;
-	commit_draft(d);
-}
-
-/* False: this peer does not speak our language. */
-static bool
-on_frame(struct stream *s, char type, struct str payload)
-{
-	if (type == 'P')
-		return on_facts(s, payload);
-	s->may_tell_facts = false;
-	if (type == 'X' && payload.n == 0) {
-		if (s->draft != NULL)
-			draft_free(s->draft, spool);
-		s->draft = NULL;
-		return true;
-	}
-	struct draft *d = draft_of(s);
-	if (d == NULL)
-		return false;
-	switch (type) {
-	case 'F':
-		draft_sender(d, spool, payload);
-		return true;
-	case 'T':
-		on_recipient(s, d, payload);
-		return true;
-	case 'B':
-		on_body(s, d, payload);
-		return true;
-	case 'O':
-		return on_finishes(s, d, payload);
-	case 'C':
-		on_commit(s, d);
-		return payload.n == 0;
-	default:
-		return false;
-	}
-}
-
-static bool
-must_wait(const struct stream *s)
-{
-	return s->large || s->in_flight >= IN_FLIGHT;
-}
-
-/* Takes whole frames off *in.  False: the peer is to be dropped. */
-static bool
-take_frames(struct stream *s, struct str *in)
-{
-	while (!must_wait(s)) {
-		char type;
-		struct str payload;
-		size_t used;
-		switch (frame_next(*in, LIMIT_FRAME, &type, &payload, &used)) {
-		case FRAME_OK:
-			*in = str_skip(*in, used);
-			if (!on_frame(s, type, payload))
-				return false;
-			break;
-		case FRAME_MORE:
-			return true;
-		case FRAME_BAD:
-			return false;
-		}
-	}
-	return true;
-}
+/* ---- input ---- */
 
 static void
 drop(struct stream *s)
 {
-	LOG(WARN, "bad-frame",
-	    F_STR("sid", ((struct str){ .p = s->sid, .n = s->sid_n })));
+	LOG(WARN, "bad-frame", F_STR("sid", session_sid(&s->session)));
 	stream_close(s);
 }
 
 static void
 parse(struct stream *s, struct str in)
 {
-	if (!take_frames(s, &in)) {
+	if (!session_take(&s->session, &in)) {
 		drop(s);
 		return;
 	}
@@ -355,7 +187,7 @@ parse(struct stream *s, struct str in)
 	}
 	if (in.n == 0)
 		bytes_free(&s->input);
-	if (must_wait(s))
+	if (session_must_wait(&s->session))
 		pause_reading(s);
 }
 
@@ -364,7 +196,7 @@ parse(struct stream *s, struct str in)
 static void
 read_input(struct stream *s)
 {
-	if (s->draft == NULL && bytes_in_use() > limits.memory) {
+	if (s->session.draft == NULL && bytes_in_use() > limits.memory) {
 		s->starved = true;
 		s->next_starved = starved;
 		starved = s;
@@ -382,7 +214,7 @@ read_input(struct stream *s)
 		stream_close(s);
 		return;
 	}
-	if (s->kind == STREAM_LOCAL)
+	if (s->session.kind == SESSION_LOCAL)
 		s->seen_ms = clock_mono_ms();
 	parse(s, (struct str){ .p = scratch, .n = kept + (size_t)n });
 }
@@ -436,9 +268,7 @@ stream_answer(struct stream *s, char verdict, struct str text)
 void
 stream_draft_done(struct stream *s)
 {
-	s->in_flight--;
-	if (s->in_flight == 0)
-		s->large = false;
+	session_draft_done(&s->session);
 	look_later(s);
 }
 
@@ -446,7 +276,8 @@ stream_draft_done(struct stream *s)
 static void
 go_on(struct stream *s)
 {
-	if (s->watch.fd < 0 || !s->paused || s->starved || must_wait(s))
+	if (s->watch.fd < 0 || !s->paused || s->starved ||
+	    session_must_wait(&s->session))
 		return;
 	watch_again(s);
 	if (s->watch.fd < 0 || s->input.n == 0)
@@ -467,7 +298,8 @@ drop_idle(void)
 	next_look = now + LOOK_EVERY_MS;
 	for (struct stream *s = newest_local; s != NULL;) {
 		struct stream *older = s->older;
-		if (now - s->seen_ms > LOCAL_IDLE_MS && s->in_flight == 0)
+		if (now - s->seen_ms > LOCAL_IDLE_MS &&
+		    s->session.in_flight == 0)
 			stream_close(s);
 		s = older;
 	}
@@ -498,16 +330,16 @@ open_local(int fd, uid_t uid)
 	char text[LIMIT_SID + 1];
 	struct buf sid = BUF_ON(text);
 	put_local_sid(&sid, uid);
-	struct stream *s = stream_open(fd, STREAM_LOCAL, buf_str(&sid));
+	struct stream *s = stream_open(fd, SESSION_LOCAL, buf_str(&sid));
 	if (s == NULL)
 		return;
 	bool root = uid == 0;
 	bool own = uid == geteuid();
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
-	s->may_tell_facts = root || own || uid == smtpd_uid;
+	s->session.may_tell_facts = root || own || uid == smtpd_uid;
 	/* a local user may send anywhere; posternd only if it says so */
-	s->relay = uid != smtpd_uid || own;
+	s->session.relay = uid != smtpd_uid || own;
 	s->older = newest_local;
 	if (newest_local != NULL)
 		newest_local->newer = s;
@@ -528,7 +360,7 @@ static void
 on_accept(struct watch *w, uint32_t events)
 {
 	(void)events;
-	for (int i = 0; i < SESSIONS_AT_ONCE; i++) {
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		struct ucred peer;
 		socklen_t n = sizeof(peer);
 		if (local_count >= LOCAL_MAX)
@@ -551,57 +383,15 @@ on_accept(struct watch *w, uint32_t events)
 	}
 }
 
-/* ---- sessions that listen announces ---- */
+/* ---- the link to bounce, and those that listen announces ---- */
 
-static void
-open_session(struct packet *p, int *fds, size_t nfds)
+bool
+stream_serve(int fd, struct str sid, bool relay)
 {
-	struct str sid = packet_get_str(p, LIMIT_SID);
-	(void)packet_get_str(p, LIMIT_PEER);
-	uint8_t relay = packet_get_u8(p);
-	if (!packet_end(p) || p->type != 'S' || nfds != 1) {
-		LOG(ERROR, "bad-packet", F_TEXT("peer", "listen"));
-		packet_close_fds(fds, nfds);
-		return;
-	}
-	struct stream *s = stream_open(fds[0], STREAM_SESSION, sid);
+	struct stream *s = stream_open(fd, SESSION_SMTP, sid);
 	if (s != NULL)
-		s->relay = relay == 1;
-}
-
-static void
-on_listen(struct watch *w, uint32_t events)
-{
-	char space[256];
-	(void)events;
-	for (int i = 0; i < SESSIONS_AT_ONCE; i++) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int n = packet_recv(w->fd, space, sizeof(space), MSG_DONTWAIT,
-		    &bytes, fds, &nfds);
-		if (n < 0 && (errno == EAGAIN || errno == EMSGSIZE))
-			return;
-		if (n <= 0) {
-			loop_remove(w);
-			io_close(&w->fd);
-			return;
-		}
-		struct packet p = packet_open(bytes);
-		open_session(&p, fds, nfds);
-	}
-}
-
-void
-stream_listen_link(int fd)
-{
-	loop_remove(&listen_watch);
-	io_close(&listen_watch.fd);
-	listen_watch.fd = fd;
-	if (loop_add(&listen_watch, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&listen_watch.fd);
-	}
+		s->session.relay = relay;
+	return s != NULL;
 }
 
 void
@@ -609,9 +399,9 @@ stream_bounce_link(int fd)
 {
 	if (bounce != NULL)
 		stream_close(bounce);
-	bounce = stream_open(fd, STREAM_BOUNCE, STR("bounce"));
+	bounce = stream_open(fd, SESSION_BOUNCE, STR("bounce"));
 	if (bounce != NULL)
-		bounce->relay = true;
+		bounce->session.relay = true;
 }
 
 /* ---- all of them ---- */
@@ -620,16 +410,16 @@ void
 stream_set_limits(const struct stream_limits *l)
 {
 	limits = *l;
+	session_set_limits(&l->session);
 }
 
 void
 stream_init(
     struct spool *s, int listen_fd, uid_t smtpd, const struct stream_limits *l)
 {
-	spool = s;
 	smtpd_uid = smtpd;
-	limits = *l;
-	listen_watch = (struct watch){ .fd = -1, .ready = on_listen };
+	session_init(s);
+	stream_set_limits(l);
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };
 	if (io_nonblock(listen_fd, true) < 0 ||
 	    loop_add(&accept_watch, EPOLLIN) < 0)
@@ -661,7 +451,7 @@ stream_run(void)
 		flush_answers(s);
 		if (s->watch.fd >= 0) {
 			go_on(s);
-		} else if (s->in_flight == 0 && !s->dirty) {
+		} else if (s->session.in_flight == 0 && !s->dirty) {
 			stream_count--;
 			free(s);
 		}

@@ -4,24 +4,23 @@
 #ifndef STREAM_H
 #define STREAM_H
 
-#include "common/domains.h"
-#include "queue/draft.h"
+#include <sys/types.h>
+#include "queue/session.h"
 
 struct stream;
 
 struct stream_limits {
-	uint64_t databytes; /* 0: none */
-	size_t memory;	    /* above it nobody starts a new message */
-	const struct domains *domains;
+	struct session_limits session;
+	size_t memory; /* above it nobody starts a new message */
 };
 
 /* listen_fd: run/queue.  smtpd_uid: who may tell facts there. */
 void stream_init(struct spool *, int listen_fd, uid_t smtpd_uid,
     const struct stream_limits *);
-/* Borrows what limits point to until the next call. */
+/* Borrows what the limits point to until the next call. */
 void stream_set_limits(const struct stream_limits *);
-/* A link to one of the listen roles, which announces sessions. */
-void stream_listen_link(int fd);
+/* Serves a session that listen announced; takes fd over.  False: no memory. */
+bool stream_serve(int fd, struct str sid, bool relay);
 /* The link to bounce. */
 void stream_bounce_link(int fd);
 /* Puts an answer to a message behind those that wait; *s may be gone. */

@@ -4,27 +4,22 @@
 #include "queue/teller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "queue/commit.h"
-#include "queue/messfile.h"
+#include "queue/change.h"
+#include "queue/note.h"
 
 enum {
-	NOTE_HEAD = 512, /* more than an N takes without its recipients */
-	MORE = 1,	 /* flag of N and n: more recipients follow */
 	HELD_MAX = 1024, /* descriptors given with notes that are not done */
 	FORGET_EVERY_MS = 5000, /* half of them count as closed after this */
 	PACKETS_AT_ONCE = 64,	/* read from qmgr between two commits */
 	MARKS_AT_ONCE = 2048,	/* in an `m` */
 	BACKLOG = 1024 * 1024, /* bytes of answers: above it qmgr is not read */
-	CHECKED_BODY = 1024 * 1024 /* larger ones are not checked again */
 };
 
 /* An answer to W that waits to be sent. */
@@ -36,26 +31,6 @@ struct replaced {
 	char verdict;
 };
 
-/* What is wanted of a message to tell it. */
-struct telling {
-	uint32_t slot;
-	const struct ledger_entry *e;
-	struct envelope env;
-	struct str body;       /* of one that has no file */
-	uint64_t offset, size; /* of the body in its descriptor */
-	struct messfile *file; /* NULL: none, or not open here */
-};
-
-/* The recipients in the order of their numbers: the envelope's, those that the
- * file holds, those that it lacks. */
-struct roster {
-	struct strings row;
-	uint32_t idx; /* of the next one */
-	const struct messfile *file;
-	size_t at;
-	const struct ledger_extra *extra;
-};
-
 static struct spool *spool;
 static struct watch watch;
 static unsigned link_number;
@@ -65,14 +40,12 @@ static uint32_t cursor_idx; /* 0: not begun */
 static unsigned held;
 static int64_t forget_at;
 static struct bytes marked = { .vital = true }; /* 12 bytes each, as in `m` */
-static struct bytes answers = { .vital =
-				    true }; /* struct replaced and its bytes */
+/* each a struct replaced and its bytes */
+static struct bytes answers = { .vital = true };
 static struct bytes wanted = { .vital = true }; /* ids of O */
 static char space[PACKET_MAX];
 static char groups[PACKET_MAX - NOTE_HEAD];
 static char incoming[PACKET_MAX];
-static char
-    record_space[RECORD_HEAD + ENVELOPE_MAX + LIMIT_SMALL_BODY + RECORD_ALIGN];
 
 /* ---- the link ---- */
 
@@ -91,7 +64,7 @@ want_output(bool want)
 {
 	if (watch.fd < 0)
 		return;
-	size_t backlog = marked.n + answers.n + wanted.n + commit_backlog();
+	size_t backlog = marked.n + answers.n + wanted.n + change_backlog();
 	uint32_t in = backlog > BACKLOG ? 0 : EPOLLIN;
 	loop_change(&watch, want ? in | EPOLLOUT : in);
 }
@@ -112,144 +85,7 @@ tell(const struct buf *b, const int *fd)
 	return false;
 }
 
-/* ---- bodies ---- */
-
-/* A sealed memfd with these bytes, or -1. */
-static int
-seal(struct str body)
-{
-	enum { NOEXEC = 0x8 /* MFD_NOEXEC_SEAL of Linux 6.3 */ };
-	static unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | NOEXEC;
-	int fd = memfd_create("message", flags);
-	if (fd < 0 && errno == EINVAL && (flags & NOEXEC) != 0) {
-		flags &= ~(unsigned)NOEXEC;
-		fd = memfd_create("message", flags);
-	}
-	if (fd < 0)
-		return -1;
-	if (io_write_all(fd, body) == 0 &&
-	    fcntl(fd, F_ADD_SEALS,
-		F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
-		return fd;
-	int saved = errno;
-	io_close(&fd);
-	errno = saved;
-	return -1;
-}
-
-static int
-open_file(uint64_t id)
-{
-	char name[MESS_NAME];
-	mess_name(id, name);
-	return openat(spool->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-/* Reads the record of e into record_space.  0, or -1 with errno. */
-static int
-read_record(const struct ledger_entry *e, struct str *meta, struct str *body)
-{
-	const struct segment *seg = journal_at(&spool->journal, e->segment);
-	struct record r;
-	uint64_t n = record_span(e->meta_n, e->body_n);
-	errno = EBADMSG;
-	if (seg == NULL || n > sizeof(record_space))
-		return -1;
-	int64_t got = io_pread_all(seg->fd, record_space, (size_t)n, e->offset);
-	if (got < 0)
-		return -1;
-	struct str in = { .p = record_space, .n = (size_t)got };
-	if (record_open(spool->key, e->offset, in, &r, meta, body) &&
-	    r.id == e->id && r.epoch == seg->epoch)
-		return 0;
-	errno = EBADMSG;
-	return -1;
-}
-
 /* ---- telling a message ---- */
-
-static bool
-next_row(struct roster *r)
-{
-	enum mess_entry type;
-	struct str content;
-	struct replacement by;
-	while (r->file != NULL &&
-	       messfile_next(r->file, spool->key, &r->at, &type, &content))
-		if (type == MESS_REPLACEMENT &&
-		    replacement_open(content, &by) && by.first == r->idx) {
-			r->row = by.by;
-			return true;
-		}
-	r->file = NULL;
-	for (; r->extra != NULL; r->extra = r->extra->next) {
-		struct str c = { .p = r->extra->content, .n = r->extra->n };
-		if (!replacement_open(c, &by) || by.first != r->idx)
-			continue;
-		r->row = by.by;
-		r->extra = r->extra->next;
-		return true;
-	}
-	return false;
-}
-
-/* The next unfinished recipient from number `from` on. */
-static bool
-next_recipient(struct roster *r, const struct ledger_entry *e, uint32_t from,
-    uint32_t *idx, struct str *address)
-{
-	for (;;) {
-		if (!strings_next(&r->row, address)) {
-			if (!next_row(r))
-				return false;
-			continue;
-		}
-		*idx = r->idx++;
-		if (*idx >= from && !ledger_is_done(e, *idx))
-			return true;
-	}
-}
-
-static void
-put_note_head(struct buf *b, const struct telling *t, uint8_t flags)
-{
-	packet_begin(b, cursor_idx == 0 ? 'N' : 'n');
-	packet_u64(b, t->e->id);
-	if (cursor_idx == 0) {
-		packet_u64(b, t->env.birth);
-		packet_u64(b, t->size);
-		packet_u64(b, t->offset);
-	}
-	packet_u8(b, flags);
-	if (cursor_idx == 0) {
-		packet_str(b, t->env.sender);
-		packet_str(b, t->env.sid);
-	}
-}
-
-/* A descriptor to go with the note, or -1: qmgr will ask for it. */
-static int
-body_of(const struct telling *t)
-{
-	if (held >= HELD_MAX)
-		return -1;
-	if ((t->e->flags & LEDGER_FILE) != 0)
-		return open_file(t->e->id);
-	return seal(t->body);
-}
-
-static bool
-send_note(const struct telling *t, struct buf *b)
-{
-	int fd = cursor_idx == 0 ? body_of(t) : -1;
-	bool sent = tell(b, fd >= 0 ? &fd : NULL);
-	if (sent && fd >= 0) {
-		ledger_at(&spool->ledger, t->slot)->flags |= LEDGER_HELD;
-		held++;
-	}
-	io_close(&fd);
-	return sent;
-}
 
 static void
 advance_cursor(void)
@@ -258,96 +94,58 @@ advance_cursor(void)
 	cursor_idx = 0;
 }
 
+static bool
+send_note(const struct note *n, const struct buf *b)
+{
+	int fd = -1;
+	if (cursor_idx == 0 && held < HELD_MAX)
+		fd = note_body(spool, n); /* -1: qmgr will ask for it */
+	bool sent = tell(b, fd >= 0 ? &fd : NULL);
+	if (sent && fd >= 0) {
+		ledger_at(&spool->ledger, cursor)->flags |= LEDGER_HELD;
+		held++;
+	}
+	io_close(&fd);
+	return sent;
+}
+
 /* Tells the message at the cursor, from cursor_idx on.  False: not all of it
  * could be sent now. */
 static bool
-tell_message(const struct telling *t)
+tell_note(const struct note *n)
 {
-	struct roster r = {
-		.row = t->env.recipients, .file = t->file, .extra = t->e->extra
-	};
-	uint32_t idx;
-	struct str address;
-	bool have = next_recipient(&r, t->e, cursor_idx, &idx, &address);
-	while (have) {
-		struct buf g = BUF_ON(groups);
-		uint32_t count = 0;
-		while (have && address.n + 8 <= buf_room(&g)) {
-			packet_u32(&g, idx);
-			packet_str(&g, address);
-			count++;
-			have = next_recipient(&r, t->e, 0, &idx, &address);
-		}
+	bool more = true;
+	while (more) {
+		uint32_t idx = cursor_idx;
 		struct buf b = BUF_ON(space);
-		put_note_head(&b, t,
-		    (uint8_t)((t->env.flags & ENVELOPE_8BIT) |
-			      (have ? MORE : 0)));
-		packet_u32(&b, count);
-		buf_put(&b, buf_str(&g));
-		if (!send_note(t, &b))
+		if (!note_put(n, &b, &idx, &more))
+			break; /* nobody left to tell of */
+		if (!send_note(n, &b))
 			return false;
-		cursor_idx = have ? idx : cursor_idx;
+		cursor_idx = idx;
 	}
 	advance_cursor();
 	return true;
 }
 
-/* ---- what is told: from memory, from the disk ---- */
-
-static bool
-tell_draft(const struct draft *d)
-{
-	struct telling t = { .slot = d->slot,
-		.e = ledger_at(&spool->ledger, d->slot),
-		.body = bytes_str(&d->body),
-		.offset = d->fd >= 0 ? MESS_BODY_AT : 0,
-		.size = d->size };
-	if (!envelope_open(draft_meta(d), &t.env)) {
-		advance_cursor();
-		return true;
-	}
-	return tell_message(&t);
-}
-
-static bool
-tell_file(struct telling *t)
-{
-	struct messfile f;
-	if (messfile_open(spool->dirfd, spool->key, t->e->id, &f) < 0) {
-		LOG(ERROR, "unreadable", F_ID(t->e->id), F_ERRNO(errno));
-		advance_cursor();
-		return true;
-	}
-	t->env = f.envelope;
-	t->offset = MESS_BODY_AT;
-	t->size = f.head.body_n;
-	t->file = &f;
-	bool done = tell_message(t);
-	messfile_close(&f);
-	return done;
-}
-
-/* Tells the message at the cursor. */
+/* Tells the message at the cursor, which is read from the disk. */
 static bool
 tell_stored(void)
 {
-	struct telling t = { .slot = cursor,
-		.e = ledger_at(&spool->ledger, cursor) };
-	struct str meta;
-	if (t.e->left == 0) {
+	const struct ledger_entry *e = ledger_at(&spool->ledger, cursor);
+	struct note n;
+	if (e->left == 0) {
 		advance_cursor(); /* only its file is still there */
 		return true;
 	}
-	if ((t.e->flags & LEDGER_FILE) != 0)
-		return tell_file(&t);
-	if (read_record(t.e, &meta, &t.body) < 0 ||
-	    !envelope_open(meta, &t.env)) {
-		LOG(ERROR, "unreadable", F_ID(t.e->id), F_ERRNO(errno));
+	if (note_load(spool, e, &n) < 0) {
+		LOG(ERROR, "unreadable", F_ID(e->id), F_ERRNO(errno));
 		advance_cursor();
 		return true;
 	}
-	t.size = t.body.n;
-	return tell_message(&t);
+	bool done = tell_note(&n);
+	note_close(&n);
+	return done;
 }
 
 void
@@ -359,8 +157,11 @@ teller_new(const struct draft *first)
 		if (watch.fd < 0 ||
 		    (cursor != LEDGER_NONE && cursor != d->slot))
 			return; /* it lags: the disk has it */
+		struct note n;
 		cursor = d->slot;
-		if (!tell_draft(d)) {
+		if (!note_of_draft(spool, d, &n)) {
+			advance_cursor();
+		} else if (!tell_note(&n)) {
 			want_output(true);
 			return;
 		}
@@ -447,7 +248,7 @@ send_new_recipients(struct replaced *a, struct str content)
 		struct buf b = BUF_ON(space);
 		packet_begin(&b, 'n');
 		packet_u64(&b, a->id);
-		packet_u8(&b, have ? MORE : 0);
+		packet_u8(&b, have ? NOTE_MORE : 0);
 		packet_u32(&b, count);
 		buf_put(&b, buf_str(&g));
 		if (!tell(&b, NULL))
@@ -498,39 +299,11 @@ send_replaced(void)
 	return true;
 }
 
-/* Opens the body of a message for `o`.  -1 with errno. */
-static int
-open_body(uint64_t id, uint64_t *offset, uint64_t *size)
-{
-	uint32_t slot = ledger_find(&spool->ledger, id);
-	struct str meta, body;
-	struct messfile f;
-	errno = ENOENT;
-	if (slot == LEDGER_NONE)
-		return -1;
-	const struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-	if ((e->flags & LEDGER_FILE) == 0) {
-		if (read_record(e, &meta, &body) < 0)
-			return -1;
-		*offset = 0;
-		*size = body.n;
-		return seal(body);
-	}
-	if (messfile_open(spool->dirfd, spool->key, id, &f) < 0)
-		return -1;
-	*offset = MESS_BODY_AT;
-	*size = f.head.body_n;
-	bool ok = *size > CHECKED_BODY || messfile_body_ok(&f, spool->key);
-	messfile_close(&f);
-	errno = EBADMSG;
-	return ok ? open_file(id) : -1;
-}
-
 static bool
 send_body(uint64_t id)
 {
 	uint64_t offset = 0, size = 0;
-	int fd = open_body(id, &offset, &size);
+	int fd = note_open_body(spool, id, &offset, &size);
 	int e = fd < 0 ? errno : 0;
 	struct buf b = BUF_ON(space);
 	if (e != 0)
@@ -609,7 +382,7 @@ on_marks(struct packet *p)
 		if (slot == LEDGER_NONE ||
 		    ledger_is_done(ledger_at(&spool->ledger, slot), m.idx))
 			teller_marked(m.id, m.idx, link_number);
-		else if (!commit_mark(&m, link_number))
+		else if (!change_mark(&m, link_number))
 			LOG(ERROR, "no-memory", F_ID(m.id));
 	}
 	return true;
@@ -627,7 +400,7 @@ on_replace(struct packet *p)
 			p->bad = true;
 	if (!packet_end(p) || by.count == 0)
 		return false;
-	if (!commit_replace(id, idx, &by, link_number))
+	if (!change_replace(id, idx, &by, link_number))
 		teller_replaced(
 		    id, idx, 'Z', (struct str){ .p = "", .n = 0 }, link_number);
 	return true;

@@ -548,7 +548,7 @@ def find(path, what):
 
 
 def live_segment(w, what):
-    return next(p for p in sorted((w.spool / "journal").iterdir())
+    return next(p for p in sorted((w.spool / "journal").glob("0*"))
                 if find(p, what) >= 0)
 
 
@@ -607,7 +607,7 @@ def test_a_body_that_looks_like_a_record_is_none():
         w.kill()
         # and its own head is destroyed, so that recovery looks behind it
         seg = live_segment(w, b"PrR1\0\0\0A")
-        for p in sorted((w.spool / "journal").iterdir()):
+        for p in sorted((w.spool / "journal").glob("0*")):
             i = find(p, other.to_bytes(8, "big"))
             if i >= 0:
                 damage(p, i, b"\xff" * 8)
@@ -631,7 +631,7 @@ def test_damaged_files_and_segments_are_put_aside():
         (w.spool / "mess/00").mkdir(exist_ok=True)
         (w.spool / "mess/00/strange").write_text("?")
         (w.spool / "mess/tmp/left").write_text("?")
-        damage(sorted((w.spool / "journal").iterdir())[0], 40, b"\xff")
+        damage(sorted((w.spool / "journal").glob("0*"))[0], 40, b"\xff")
         w.start()
         q = Qmgr(w).index()
         assert set(q.notes) == {worse, good}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC
+ * session: what the frames of a stream mean (INTERNALS.md "Stream").  No I/O
+ * but that of draft.h.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "common/domains.h"
+#include "queue/draft.h"
+
+enum session_kind { SESSION_SMTP, SESSION_LOCAL, SESSION_BOUNCE };
+
+struct session {
+	struct stream *stream; /* given to its drafts */
+	enum session_kind kind;
+	bool relay;	     /* may send to anywhere */
+	bool may_tell_facts; /* its first frame may be `P` */
+	bool large;	     /* a message goes to a file: wait for it */
+	unsigned in_flight;  /* drafts that were committed */
+	struct draft *draft;
+	uint8_t sid_n;
+	char sid[LIMIT_SID];
+};
+
+struct session_limits {
+	uint64_t databytes; /* 0: none */
+	const struct domains *domains;
+};
+
+void session_init(struct spool *);
+/* Borrows the domains until the next call. */
+void session_set_limits(const struct session_limits *);
+void session_set_sid(struct session *, struct str sid);
+struct str session_sid(const struct session *);
+/* Takes whole frames off *in, until the end or until it must wait.  False: the
+ * peer does not speak our language, or there is no memory at all. */
+bool session_take(struct session *, struct str *in);
+/* True while answers have to come before more is taken. */
+bool session_must_wait(const struct session *);
+/* One of its committed drafts is done. */
+void session_draft_done(struct session *);
+/* Forgets the message begun. */
+void session_reset(struct session *);
+
+#endif
