@@ -33,6 +33,7 @@ struct lot {
 	uint32_t n, room;
 	uint32_t left;	      /* not answered yet */
 	bool sent;	      /* an agent has it */
+	bool good;	      /* one of it came back with K or D */
 	struct agent *agent;  /* that has it, or fetches the body for it */
 	struct lot *fetching; /* next that waits for the same body */
 	int64_t sent_at;      /* ms */

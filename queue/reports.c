@@ -14,24 +14,21 @@ enum {
 	REMOTE_TURN = 50
 };
 
-static struct lot *
-lot_of(struct agent *a, uint64_t id)
-{
-	struct lot *lot = a->lots;
-	while (lot != NULL &&
-	       (!lot->sent || message_id(message_at(lot->message)) != id))
-		lot = lot->next;
-	return lot;
-}
-
-/* The entry of that idx which is not answered; NULL: none. */
+/* The unanswered entry of that recipient, and its lot: an agent may have
+ * several lots of one message.  NULL: it has no such job. */
 static struct entry *
-entry_of(struct lot *lot, uint32_t idx)
+entry_of(struct agent *a, uint64_t id, uint32_t idx, struct lot **of)
 {
-	for (uint32_t i = 0; lot != NULL && i < lot->n; i++) {
-		struct entry *e = lot_entry(lot, i);
-		if (!e->answered && rcpt_at(e->rcpt)->idx == idx)
+	for (struct lot *lot = a->lots; lot != NULL; lot = lot->next) {
+		if (!lot->sent || message_id(message_at(lot->message)) != id)
+			continue;
+		for (uint32_t i = 0; i < lot->n; i++) {
+			struct entry *e = lot_entry(lot, i);
+			if (e->answered || rcpt_at(e->rcpt)->idx != idx)
+				continue;
+			*of = lot;
 			return e;
+		}
 	}
 	return NULL;
 }
@@ -53,9 +50,10 @@ stray(uint64_t id, uint32_t idx)
 }
 
 static void
-end_job(struct agent *a, struct lot *lot, bool success)
+end_job(struct agent *a, struct lot *lot)
 {
 	struct destination *d = a->destination;
+	bool success = lot->good;
 	agent_detach(lot);
 	lot_free(lot);
 	a->served = true;
@@ -69,23 +67,32 @@ end_job(struct agent *a, struct lot *lot, bool success)
 	agents_wanted(d);
 }
 
+/* Takes the answer about one recipient off its job.  The recipient; 0: nobody
+ * waits for it. */
+static uint32_t
+answered(struct agent *a, uint64_t id, uint32_t idx, bool good)
+{
+	struct lot *lot = NULL;
+	struct entry *e = entry_of(a, id, idx, &lot);
+	if (e == NULL)
+		return stray(id, idx);
+	uint32_t rcpt = e->rcpt;
+	e->answered = true;
+	lot->good = lot->good || good;
+	if (--lot->left == 0)
+		end_job(a, lot);
+	return rcpt;
+}
+
 static void
-take_result(struct agent *a, struct lot *lot, uint64_t id, struct packet *p,
-    bool *success)
+take_result(struct agent *a, uint64_t id, struct packet *p)
 {
 	uint32_t idx = packet_get_u32(p);
 	char verdict = (char)packet_get_u8(p);
 	struct str text = packet_get_str(p, LIMIT_REPORT);
 	if (p->bad)
 		return;
-	struct entry *e = entry_of(lot, idx);
-	uint32_t rcpt = e == NULL ? stray(id, idx) : e->rcpt;
-	if (e != NULL) {
-		e->answered = true;
-		lot->left--;
-	}
-	if (verdict == 'K' || verdict == 'D')
-		*success = true;
+	uint32_t rcpt = answered(a, id, idx, verdict == 'K' || verdict == 'D');
 	if (rcpt != 0)
 		delivery_report(rcpt, verdict, text, names_str(a->host),
 		    verdict == 'K' ? a : NULL);
@@ -96,16 +103,12 @@ take_result(struct agent *a, struct lot *lot, uint64_t id, struct packet *p,
 static void
 on_report(struct agent *a, struct packet *p)
 {
-	bool success = false;
 	uint64_t id = packet_get_u64(p);
 	uint32_t n = packet_get_u32(p);
-	struct lot *lot = lot_of(a, id);
 	for (uint32_t i = 0; i < n && !p->bad; i++)
-		take_result(a, lot, id, p, &success);
+		take_result(a, id, p);
 	if (!packet_end(p))
 		link_complain(&a->link, p->type);
-	if (lot != NULL && lot->left == 0)
-		end_job(a, lot, success);
 }
 
 static void
@@ -114,23 +117,15 @@ on_forward(struct agent *a, struct packet *p)
 	uint64_t id = packet_get_u64(p);
 	uint32_t idx = packet_get_u32(p);
 	uint32_t n = packet_get_u32(p);
-	struct lot *lot = lot_of(a, id);
-	struct entry *e = p->bad ? NULL : entry_of(lot, idx);
-	uint32_t rcpt = e == NULL ? stray(id, idx) : e->rcpt;
 	if (p->bad) {
 		link_complain(&a->link, p->type);
 		return;
 	}
-	if (e != NULL) {
-		e->answered = true;
-		lot->left--;
-	}
+	uint32_t rcpt = answered(a, id, idx, true);
 	if (rcpt == 0)
 		agents_ack(a, id, idx);
 	else
 		delivery_replace(rcpt, n, p, a);
-	if (lot != NULL && lot->left == 0)
-		end_job(a, lot, true);
 }
 
 /* What a resumed agent has in flight is a lot of its own from now on. */
