@@ -3,6 +3,7 @@
  */
 #include "dns/answer.h"
 
+#include <string.h>
 #include "common/address.h"
 #include "common/packet.h"
 
@@ -170,6 +171,29 @@ put_data(struct cursor *c, size_t n, enum answer_type type, struct buf *records)
 	return false;
 }
 
+/* Takes out the least preferred MX, the last of equals. */
+static void
+drop_worst_mx(struct buf *records)
+{
+	struct packet p = { .rest = buf_str(records) };
+	size_t from = 0, to = 0;
+	uint32_t most = 0;
+
+	while (p.rest.n > 0 && !p.bad) {
+		size_t at = records->n - p.rest.n;
+		uint32_t preference = packet_get_u32(&p);
+
+		(void)packet_get_str(&p, ANSWER_NAME);
+		if (preference < most)
+			continue;
+		most = preference;
+		from = at;
+		to = records->n - p.rest.n;
+	}
+	memmove(records->p + from, records->p + to, records->n - to);
+	buf_cut(records, records->n - (to - from));
+}
+
 /* True when the record is of the type asked for, put or not. */
 static bool
 take_record(struct cursor *c, enum answer_type type, struct buf *records,
@@ -184,14 +208,19 @@ take_record(struct cursor *c, enum answer_type type, struct buf *records,
 		take_bytes(c, n);
 		return false;
 	}
+	bool full = a->count == ANSWER_RECORDS;
 	if (!put_data(c, n, type, records) || records->full ||
-	    a->count == ANSWER_RECORDS) {
+	    (full && type != ANSWER_MX)) {
 		buf_cut(records, before);
 		records->full = false;
 		return true;
 	}
-	if (a->count++ == 0 || ttl < a->ttl)
+	if (a->count == 0 || ttl < a->ttl)
 		a->ttl = ttl;
+	if (full)
+		drop_worst_mx(records);
+	else
+		a->count++;
 	return true;
 }
 

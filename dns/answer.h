@@ -25,7 +25,7 @@ enum answer_status {
 };
 
 enum {
-	ANSWER_RECORDS = 64, /* at the most; more are left out */
+	ANSWER_RECORDS = 64, /* at the most; of MXs, the most preferred */
 	ANSWER_NAME = 255    /* of a name as text */
 };
 

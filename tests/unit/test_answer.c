@@ -162,6 +162,36 @@ many_records(void **state)
 	assert_false(small.full);
 }
 
+/* Of more MXs than are kept, the most preferred, wherever they stand. */
+static void
+many_mxs(void **state)
+{
+	(void)state;
+	static char bytes[8192];
+	struct buf message = BUF_ON(bytes);
+
+	buf_put(&message, STR(HEAD("\x80", "\xff")));
+	for (int i = 0; i < 255; i++) {
+		buf_put(&message, STR("\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\6\0"));
+		buf_putc(&message, (char)(i * 7 % 255)); /* each once */
+		buf_put(&message, STR("\1m\xc0\x0c"));
+	}
+	assert_false(message.full);
+	struct answer a = answer_parse(buf_str(&message), ANSWER_MX, &records);
+	assert_int_equal(a.count, ANSWER_RECORDS);
+	struct packet p = { .rest = buf_str(&records) };
+	uint64_t seen = 0;
+	for (int i = 0; i < ANSWER_RECORDS; i++) {
+		uint32_t preference = packet_get_u32(&p);
+
+		assert_true(preference < 64);
+		seen |= (uint64_t)1 << preference;
+		assert_true(str_eq(
+		    packet_get_str(&p, ANSWER_NAME), STR("m.a.example")));
+	}
+	assert_true(packet_end(&p) && seen == UINT64_MAX);
+}
+
 int
 main(void)
 {
@@ -169,6 +199,7 @@ main(void)
 		cmocka_unit_test(every_case),
 		cmocka_unit_test(every_cut),
 		cmocka_unit_test(many_records),
+		cmocka_unit_test(many_mxs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
