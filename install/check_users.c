@@ -13,6 +13,7 @@
 #include "common/layout.h"
 #include "common/limits.h"
 #include "common/packet.h"
+#include "common/table.h"
 #include "install/check.h"
 #include "install/localsocket.h"
 #include "users/line.h"
@@ -21,7 +22,7 @@ enum { TABLE_MAX = 1 << 30, ANSWER_MS = 3000, DOMAINS_ASKED = 1000 };
 
 static struct check *current;
 static int users_dir = -1;
-static const char *table; /* the file that is being read */
+static const char *table_name; /* the file that is being read */
 static char me_text[CONTROL_LINE_MAX];
 static struct buf me;
 
@@ -49,12 +50,64 @@ alias_line(struct str line)
 	return wrong;
 }
 
+static struct table *relayed; /* domains that relayrcpts names */
+
 static const char *
 relay_line(struct str line)
 {
 	struct str address;
+	struct str local;
+	struct str domain;
+	char text[LIMIT_DOMAIN + 1];
+	struct buf key = BUF_ON(text);
+	const char *wrong = line_relay(line, &address);
 
-	return line_relay(line, &address);
+	if (wrong != NULL || !str_rcut(address, '@', &local, &domain))
+		return wrong;
+	buf_put_lower(&key, domain);
+	if (relayed != NULL)
+		(void)table_put(relayed, buf_str(&key), STR("")); /* once */
+	return NULL;
+}
+
+/* Accepting all of a domain that we only relay for is backscatter, so a domain
+ * without recipients accepts nobody. */
+static const char *
+rcpthost_line(void *arg, struct str line, unsigned number)
+{
+	const struct domains *domains = arg;
+	char text[LIMIT_DOMAIN + 1];
+	struct buf key = BUF_ON(text);
+	struct str none;
+
+	buf_put_lower(&key, line);
+	if (line.p[0] == '.' || key.full ||
+	    domains_find(domains, buf_str(&key), &none) != DOMAIN_RELAYED ||
+	    table_get(relayed, buf_str(&key), &none))
+		return NULL;
+	check_warning(current, "rcpthosts", number,
+	    "users/relayrcpts names no recipient of this domain: all are "
+	    "refused");
+	return NULL;
+}
+
+static void
+relayed_check(int control_dir)
+{
+	struct domains *domains = domains_load(control_dir);
+
+	if (domains != NULL && relayed != NULL)
+		(void)control_list(
+		    control_dir, "rcpthosts", rcpthost_line, domains);
+	domains_free(domains);
+}
+
+static void
+ignore_mistake(const char *file, unsigned line, const char *what)
+{
+	(void)file;
+	(void)line;
+	(void)what; /* check_settings has told */
 }
 
 static void
@@ -70,7 +123,7 @@ lines_check(struct check *c, const char *(*check)(struct str), struct str rest)
 					? "the line is too long"
 					: check(line);
 		if (wrong != NULL)
-			check_mistake(c, table, number, wrong);
+			check_mistake(c, table_name, number, wrong);
 	}
 }
 
@@ -80,7 +133,7 @@ table_check(struct check *c, const char *name, const char *file,
 {
 	struct stat st;
 
-	table = name;
+	table_name = name;
 	if (fstatat(users_dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT)
 			check_mistake(c, name, 0, strerror(errno));
@@ -110,6 +163,7 @@ check_users(struct check *c, int control_dir)
 {
 	const char *path = layout_path(LAYOUT_USERS);
 
+	current = c;
 	me = BUF_ON(me_text);
 	if (control_line(control_dir, "me", &me) < 0)
 		buf_puts(&me, "localhost"); /* check_settings has told */
@@ -121,7 +175,12 @@ check_users(struct check *c, int control_dir)
 	}
 	table_check(c, "users/users", "users", user_line);
 	table_check(c, "users/aliases", "aliases", alias_line);
+	relayed = table_new();
 	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
+	control_on_mistake(ignore_mistake);
+	relayed_check(control_dir);
+	control_on_mistake(NULL);
+	table_free(relayed);
 	io_close(&users_dir);
 }
 
@@ -173,14 +232,6 @@ domain_ask(void *arg, struct str line, unsigned number)
 		    "abuse of this domain is not accepted (RFC 2142): "
 		    "postern alias add abuse@... POSTMASTER");
 	return NULL;
-}
-
-static void
-ignore_mistake(const char *file, unsigned line, const char *what)
-{
-	(void)file;
-	(void)line;
-	(void)what; /* check_settings has told */
 }
 
 void

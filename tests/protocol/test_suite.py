@@ -145,7 +145,8 @@ def test_check_shows_every_mistake_at_once(suite):
     control = f"{suite.folder}/etc/postern"
     wrong = {"databytes": "many\n", "relayclients": "10.0.0.0/8\nhere\n",
              "smtplisten": open(f"{control}/smtplisten").read() + "25\n",
-             "timeoutsmtpd": "0\n", "databyte": "1\n"}
+             "timeoutsmtpd": "0\n", "databyte": "1\n",
+             "rcpthosts": "hamburger.edu\nrelayed.test\n"}
     old = {}
     try:
         for name, value in wrong.items():
@@ -156,9 +157,9 @@ def test_check_shows_every_mistake_at_once(suite):
         out = suite.postern("check", check=False)
         assert out.returncode == 1
         for place in ("databytes:1:", "relayclients:2:", "smtplisten:2:",
-                      "timeoutsmtpd:1:", "databyte:"):
+                      "timeoutsmtpd:1:", "databyte:", "rcpthosts:2:"):
             assert f" {place}" in out.stdout, out.stdout
-        assert out.stdout.endswith("4 mistakes, 1 warning\n")
+        assert out.stdout.endswith("4 mistakes, 2 warnings\n")
     finally:
         for path, text in old.items():
             if text is None:
