@@ -154,7 +154,8 @@ def test_limit(control, over):
         if over == "address":
             with role.connect(source="127.0.0.9"):
                 close(role.session())
-        close(first)  # that session is over: its place is free
+        close(first)  # that session is over: its place is free, soon
+        time.sleep(QUIET)
         d = role.connect()
         close(role.session())
         for s in (a, b, c, d):
