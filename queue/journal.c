@@ -87,7 +87,7 @@ journal_adopt(struct journal *j, size_t i)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size < 2 * RECORD_BLOCK) {
+	    st.st_size < (off_t)2 * RECORD_BLOCK) {
 		io_close(&fd);
 		errno = EINVAL;
 		return -1;
@@ -199,6 +199,15 @@ journal_advance(struct journal *j, uint64_t last_id)
 	return 0;
 }
 
+static struct segment *
+oldest_of(const struct journal *j)
+{
+	struct segment *s = journal_at(j, j->oldest);
+	if (s != NULL)
+		return s;
+	bug("the oldest segment is not there");
+}
+
 bool
 journal_oldest_idle(const struct journal *j)
 {
@@ -219,7 +228,7 @@ advance_oldest(struct journal *j)
 bool
 journal_retire(struct journal *j)
 {
-	struct segment *s = journal_at(j, j->oldest);
+	struct segment *s = oldest_of(j);
 	if (write_header(j, s, SEGMENT_USE_FREE, 0) < 0) {
 		s->state = SEGMENT_FAILED;
 		return false;
@@ -234,7 +243,7 @@ journal_retire(struct journal *j)
 void
 journal_removed(struct journal *j)
 {
-	struct segment *s = journal_at(j, j->oldest);
+	struct segment *s = oldest_of(j);
 	advance_oldest(j);
 	io_close(&s->fd);
 	s->state = SEGMENT_ABSENT;

@@ -139,12 +139,13 @@ ledger_add(struct ledger *l, uint64_t id, uint32_t count)
 	uint32_t slot = take_slot(l);
 	if (slot == LEDGER_NONE)
 		return LEDGER_NONE;
-	struct ledger_entry *e = &l->entry[slot];
-	*e = (struct ledger_entry){ .id = id };
-	if (!ledger_grow(e, count)) {
+	struct ledger_entry fresh = { .id = id };
+	if (!ledger_grow(&fresh, count)) {
 		give_slot(l, slot);
 		return LEDGER_NONE;
 	}
+	struct ledger_entry *e = &l->entry[slot];
+	*e = fresh;
 	e->before = e->after = LEDGER_NONE;
 	e->older = l->newest;
 	e->newer = LEDGER_NONE;

@@ -145,10 +145,10 @@ take_file(struct spool *s, uint64_t id)
 		return;
 	}
 	uint32_t slot = ledger_add(&s->ledger, id, f.envelope.recipients.count);
-	struct ledger_entry *e = NULL;
-	if (slot != LEDGER_NONE)
-		e = ledger_at(&s->ledger, slot);
-	if (e == NULL || !take_entries(e, &f, s->key))
+	if (slot == LEDGER_NONE)
+		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	if (!take_entries(e, &f, s->key))
 		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
 	e->flags = LEDGER_FILE;
 	messfile_close(&f);
@@ -374,17 +374,16 @@ set_aside(struct spool *s, size_t i, const char *why)
 	struct segment *seg = &s->journal.seg[i];
 	char file[JOURNAL_NAME];
 	char text[64];
-	struct buf to = BUF_ON(text);
+	struct buf b = BUF_ON(text);
 	journal_name(i, file);
-	buf_puts(&to, "quarantine/journal-");
-	buf_puts(&to, file);
-	buf_putc(&to, '-');
-	buf_put_u64(&to, (uint64_t)clock_now());
-	buf_putc(&to, '\0');
-	int e =
-	    renameat(s->journal.dirfd, file, s->dirfd, text) < 0 ? errno : 0;
+	buf_puts(&b, "quarantine/journal-");
+	buf_puts(&b, file);
+	buf_putc(&b, '-');
+	buf_put_u64(&b, (uint64_t)clock_now());
+	const char *to = buf_cstr(&b);
+	int e = renameat(s->journal.dirfd, file, s->dirfd, to) < 0 ? errno : 0;
 	LOG(ERROR, "segment-damaged", F_TEXT("file", file), F_TEXT("why", why),
-	    F_TEXT("kept", text), F_TEXT("error", e == 0 ? "no" : strerror(e)));
+	    F_TEXT("kept", to), F_TEXT("error", e == 0 ? "no" : strerror(e)));
 	io_close(&seg->fd);
 	/* when it cannot be moved, it must not be overwritten either */
 	seg->state = e == 0 ? SEGMENT_ABSENT : SEGMENT_REMOVING;

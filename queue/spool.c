@@ -39,7 +39,7 @@ take_lock(int dirfd)
 	/* Held until this process and its settle are gone: the settle of one
 	 * that was killed may still be at its last sync. */
 	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
-		const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+		const struct timespec pause = { .tv_nsec = 20000000L };
 		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
 			die(EXITCODE_TEMPORARY, "another queued has this spool",
 			    errno);
@@ -73,9 +73,10 @@ has_entries(int dirfd, const char *name)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool found = false;
 	if (d == NULL)
 		die(EXITCODE_TEMPORARY, name, errno);
-	bool found = false;
+	/* cppcheck-suppress nullPointer ; die() does not return */
 	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
 		found = found ||
 			(e->d_name[0] != '.' && strcmp(e->d_name, "tmp") != 0 &&
@@ -147,9 +148,10 @@ spool_soil(struct spool *s, uint32_t slot, uint32_t number)
 		return; /* it waits for an older change already */
 	e->dirty = number;
 	struct segment *seg = journal_at(&s->journal, number);
-	if (seg == NULL)
+	if (seg != NULL)
+		seg->dirty++;
+	else
 		bug("a change in a segment that is not there");
-	seg->dirty++;
 	if ((e->flags & LEDGER_FILE) != 0 && (e->flags & LEDGER_BUSY) == 0)
 		ledger_push(&s->ledger, &s->dirty, slot);
 }
@@ -274,8 +276,8 @@ spool_quarantine(struct spool *s, const char *name, uint64_t id)
 	struct buf b = BUF_ON(text);
 	buf_puts(&b, "quarantine/");
 	buf_put_hex64(&b, id);
-	buf_putc(&b, '\0');
-	int e = renameat(s->dirfd, name, s->dirfd, text) < 0 ? errno : 0;
+	const char *to = buf_cstr(&b);
+	int e = renameat(s->dirfd, name, s->dirfd, to) < 0 ? errno : 0;
 	if (e == 0)
 		LOG(ERROR, "quarantined", F_ID(id), F_TEXT("file", name));
 	else

@@ -17,8 +17,10 @@
 enum {
 	HELD_MAX = 1024, /* descriptors given with notes that are not done */
 	FORGET_EVERY_MS = 5000, /* half of them count as closed after this */
-	PACKETS_AT_ONCE = 64,	/* read from qmgr between two commits */
-	MARKS_AT_ONCE = 2048,	/* in an `m` */
+	NOTES_AT_ONCE = 256,	/* told from the disk between two commits */
+	BODIES_AT_ONCE = 64,
+	PACKETS_AT_ONCE = 64,	  /* read from qmgr between two commits */
+	MARKED_BYTES = 12 * 2048, /* in an `m` */
 	BACKLOG = 1024 * 1024, /* bytes of answers: above it qmgr is not read */
 };
 
@@ -213,7 +215,7 @@ static bool
 send_marked(void)
 {
 	while (marked.n > 0) {
-		struct str s = str_head(bytes_str(&marked), 12 * MARKS_AT_ONCE);
+		struct str s = str_head(bytes_str(&marked), MARKED_BYTES);
 		struct buf b = BUF_ON(space);
 		packet_begin(&b, 'm');
 		packet_u32(&b, (uint32_t)(s.n / 12));
@@ -326,8 +328,10 @@ send_body(uint64_t id)
 static bool
 send_wanted(void)
 {
-	while (wanted.n >= sizeof(uint64_t)) {
+	for (int i = 0; wanted.n >= sizeof(uint64_t); i++) {
 		uint64_t id;
+		if (i == BODIES_AT_ONCE)
+			return false; /* after the next commit */
 		memcpy(&id, wanted.p, sizeof(id));
 		if (!send_body(id))
 			return false;
@@ -339,9 +343,9 @@ send_wanted(void)
 static bool
 send_notes(void)
 {
-	while (cursor != LEDGER_NONE)
-		if (!tell_stored())
-			return false;
+	for (int i = 0; cursor != LEDGER_NONE; i++)
+		if (i == NOTES_AT_ONCE || !tell_stored())
+			return false; /* after the next commit */
 	if (told_end)
 		return true;
 	struct buf b = BUF_ON(space);

@@ -71,8 +71,12 @@ start_queued(const char *program, const char *dir, int channel)
 	    listen(door, 10) < 0)
 		fail(dir);
 	pid_t pid = fork();
-	if (pid != 0)
+	if (pid != 0) {
+		close(control);
+		close(spool);
+		close(door);
 		return pid;
+	}
 	const int from[] = { channel, control, spool, door };
 	int high[4];
 	for (int i = 0; i < 4; i++)

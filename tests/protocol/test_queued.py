@@ -787,6 +787,43 @@ def test_large_messages_on_a_failing_disk():
         assert set(Qmgr(w).index().notes) == kept
 
 
+@no_sanitizer
+def test_settle_fails_for_a_while():
+    """Its files cannot be written at first: nobody who had a K loses."""
+    with World({"journalsegments": "6"},
+               wrap=strace("pwritev:error=ENOSPC:when=1..400")) as w:
+        l = Listen(w)
+        ids = fill(w, l, 250)
+        assert "event=settle-failed" in w.log()
+        w.kill()
+        w.wrap = []
+        w.start()
+        q = Qmgr(w).index()
+        assert set(q.notes) == set(ids)
+        for i in list(ids)[::13]:
+            assert q.open(i)[1] == ids[i]
+
+
+def test_senders_do_not_wait_for_a_long_index():
+    with World({"journalsegments": "32"}) as w:
+        l = Listen(w)
+        s = l.session()
+        for i in range(0, 20000, 500):
+            s.send(b"".join(message("", [RCPT], b"x") for _ in range(500)))
+            for _ in range(500):
+                assert s.answer()[0] == "K"
+        q = Qmgr(w)
+        reader = threading.Thread(target=q.index, daemon=True)
+        reader.start()
+        slowest = 0
+        while reader.is_alive():
+            began = time.monotonic()
+            assert s.post("", [RCPT], b"x")[0] == "K"
+            slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 1
+        assert len(q.notes) >= 20000
+
+
 # ---- kill -9 ----
 
 class Sender(threading.Thread):
