@@ -54,6 +54,8 @@ void delivery_report_all(struct destination *, char verdict, struct str text);
 /* Is this recipient of a lot still to be delivered?  One that was removed while
  * the lot waited is let go. */
 bool delivery_in_lot(uint32_t rcpt);
+/* Lets go those that were removed while they waited in line. */
+void delivery_let_go(void);
 /* No attempt was made: again after so many seconds. */
 void delivery_postpone(uint32_t rcpt, int64_t seconds, struct str text);
 /* The mark is durable: nothing left to do. */

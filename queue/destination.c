@@ -332,6 +332,58 @@ destination_back(struct destination *d, struct lot *lot)
 	d->waiting++;
 }
 
+/* Leaves in the lot what is still to be delivered. */
+static void
+lot_trim(struct lot *lot, bool (*wanted)(uint32_t rcpt))
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < lot->n; i++) {
+		struct entry e = *lot_entry(lot, i);
+		if (wanted(e.rcpt))
+			*lot_entry(lot, kept++) = e;
+		else
+			names_drop(e.target);
+	}
+	lot->n = lot->left = kept;
+}
+
+/* Trims a sender's lots; those that are empty then are gone. */
+static void
+queue_trim(struct sender_queue *q, bool (*wanted)(uint32_t rcpt))
+{
+	struct lot **at = &q->first;
+	q->last = NULL;
+	while (*at != NULL) {
+		struct lot *lot = *at;
+		lot_trim(lot, wanted);
+		if (lot->n > 0) {
+			q->last = lot;
+			at = &lot->next;
+			continue;
+		}
+		*at = lot->next;
+		lot_free(lot);
+		q->destination->waiting--;
+	}
+}
+
+void
+destination_trim(struct destination *d, bool (*wanted)(uint32_t rcpt))
+{
+	const struct sender_queue *last = d->turn;
+	bool more = last != NULL;
+	/* once round the ring: every queue goes behind the others, or ends */
+	while (more) {
+		struct sender_queue *q = d->turn->ring;
+		more = q != last;
+		queue_trim(q, wanted);
+		if (q->first == NULL)
+			sender_end(d);
+		else
+			d->turn = q;
+	}
+}
+
 /* ---- what is known of the host ---- */
 
 void

@@ -84,6 +84,8 @@ struct lot *destination_peek(struct destination *);
 struct lot *destination_take(struct destination *);
 /* Puts a lot back, first in its sender's queue, which comes next. */
 void destination_back(struct destination *, struct lot *);
+/* Takes out of all lots what is not wanted any more. */
+void destination_trim(struct destination *, bool (*wanted)(uint32_t rcpt));
 
 /* Learns from a served job, and from a refused connection. */
 void destination_success(struct destination *);

@@ -16,6 +16,7 @@ enum {
 };
 
 static bool quiet;
+static uint32_t removed_in_line; /* recipients with RCPT_IN_LOT */
 static struct delivery_totals totals, minute, minute_before;
 static int64_t minute_number;
 
@@ -107,8 +108,10 @@ delivery_drop(uint32_t rcpt, const char *event)
 	delivery_log(LOG_INFO, event, r, names_str(r->text), STR(""));
 	if (r->state == RCPT_WAITING)
 		due_remove(rcpt);
-	if (r->state == RCPT_QUEUED)
+	if (r->state == RCPT_QUEUED) {
 		r->flags |= RCPT_IN_LOT;
+		removed_in_line++;
+	}
 	rcpt_set(rcpt, RCPT_MARKING);
 	notes_mark(rcpt, 'D', NULL);
 	delivery_settle(r->message);
@@ -236,10 +239,24 @@ delivery_in_lot(uint32_t rcpt)
 	struct rcpt *r = rcpt_at(rcpt);
 	if (r->state == RCPT_QUEUED || r->state == RCPT_FLYING)
 		return true;
+	removed_in_line -= (r->flags & RCPT_IN_LOT) != 0;
 	r->flags = (uint8_t)(r->flags & ~RCPT_IN_LOT);
 	if ((r->flags & RCPT_MARKED) != 0)
 		delivery_finished(rcpt);
 	return false;
+}
+
+static void
+trim(struct destination *d)
+{
+	destination_trim(d, delivery_in_lot);
+}
+
+void
+delivery_let_go(void)
+{
+	if (removed_in_line > 0)
+		destinations_each(trim);
 }
 
 void

@@ -129,6 +129,7 @@ before_wait(void)
 	if (agents_busy() && now - last_tick >= TICK_MS) {
 		last_tick = now;
 		agents_tick(now);
+		delivery_let_go();
 	}
 	if (now - last_sweep >= SWEEP_MS) {
 		last_sweep = now;

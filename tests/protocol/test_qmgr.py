@@ -555,10 +555,30 @@ def test_delete_while_it_waits_in_line():
         c = w.control()
         c.send(b"D" + u64(id_))
         w.wait_marks([(id_, 0, "D")])
+        w.wait_status(messages=1)
         first.report(job)
         w.wait_marks([(job.id, 0, "K")])
-        w.connect("second.example")  # asked for before; nothing to do
+        silent(w.dial)
         w.wait_status(messages=0)
+
+
+def test_delete_behind_a_server_that_keeps_silent():
+    with World() as w:
+        w.told()
+        w.note(["a@first.example"])
+        first = w.connect("first.example")
+        first.job()
+        ids = [w.note([f"b{i}@first.example", f"c{i}@first.example"],
+                      sender=f"s{i % 2}@crepes.fr") for i in range(5)]
+        w.wait_status(queued_remote=10)
+        c = w.control()
+        for id_ in (ids[4], ids[0], ids[2]):
+            c.send(b"D" + u64(id_))
+            w.wait_marks([(id_, 0, "D"), (id_, 1, "D")])
+            p = take(c, "d")
+            assert (p.u8(), p.u32(), p.u32()) == (1, 2, 0)
+        w.wait_status(messages=3)
+        assert [r["id"] for r in w.listing()[1:]] == [ids[1]] * 2 + [ids[3]] * 2
 
 
 def test_cat_passes_the_body():

@@ -180,6 +180,47 @@ what_failed_is_remembered_a_while(void **state)
 	assert_int_equal(names_find(STR("dead.example")), 0);
 }
 
+static bool
+is_queued(uint32_t rcpt)
+{
+	return rcpt_at(rcpt)->state == RCPT_QUEUED;
+}
+
+static void
+what_was_removed_goes_and_turns_stay(void **state)
+{
+	struct destination *d = fresh();
+	uint32_t m[7];
+	(void)state;
+	destination_trim(d, is_queued);
+	static const char *const from[] = { "a@x", "b@x", "c@x", "a@x", "a@x",
+		"c@x", "b@x" };
+	for (size_t i = 0; i < N_ELEMENTS(m); i++)
+		m[i] = put(d, str_of(from[i]), 2);
+	destination_trim(d, is_queued);
+	assert_int_equal(d->waiting, 7);
+	static const size_t gone[] = { 1, 3, 6 }; /* all of b's, one of a's */
+	for (size_t i = 0; i < N_ELEMENTS(gone); i++)
+		for (uint32_t r = message_at(m[gone[i]])->first; r != 0;
+		     r = rcpt_at(r)->sibling)
+			rcpt_set(r, RCPT_MARKING);
+	rcpt_set(message_at(m[2])->first, RCPT_MARKING);
+	destination_trim(d, is_queued);
+	assert_int_equal(d->waiting, 4);
+	const uint32_t want[] = { m[0], m[2], m[4], m[5], 0 };
+	for (size_t i = 0; i < N_ELEMENTS(want); i++) {
+		if (i == 1)
+			assert_int_equal(destination_peek(d)->n, 1);
+		assert_int_equal(take(d), want[i]);
+	}
+	uint32_t last = put(d, STR("a@x"), 1);
+	rcpt_set(message_at(last)->first, RCPT_MARKING);
+	destination_trim(d, is_queued);
+	assert_int_equal(d->waiting, 0);
+	assert_null(destination_peek(d));
+	assert_int_equal(take(d), 0);
+}
+
 int
 main(void)
 {
@@ -190,6 +231,7 @@ main(void)
 		cmocka_unit_test(ten_messages_need_one_connection),
 		cmocka_unit_test(concurrency_grows_and_shrinks),
 		cmocka_unit_test(what_failed_is_remembered_a_while),
+		cmocka_unit_test(what_was_removed_goes_and_turns_stay),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
