@@ -20,8 +20,61 @@ static const char bad_recipient[] = "5.1.3 Bad recipient address";
 static const char too_many[] = "4.5.3 Too many recipients";
 static const char incomplete[] = "5.5.1 Message without sender or recipient";
 
+/* For so long nobody has to give way to others. */
+enum { PATIENCE_MS = 5000 };
+
 static uint64_t last_temporary;
+static struct draft *oldest, *youngest; /* of those that still arrive */
 static struct draft *spare; /* one after another is made and freed */
+
+/* ---- those that still arrive ---- */
+
+static void
+arrival_begins(struct draft *d)
+{
+	d->arrives = true;
+	d->begun_ms = clock_mono_ms();
+	d->older = youngest;
+	d->younger = NULL;
+	if (youngest != NULL)
+		youngest->younger = d;
+	else
+		oldest = d;
+	youngest = d;
+}
+
+static void
+arrival_ends(struct draft *d)
+{
+	if (!d->arrives)
+		return;
+	d->arrives = false;
+	if (d->older != NULL)
+		d->older->younger = d->younger;
+	else
+		oldest = d->younger;
+	if (d->younger != NULL)
+		d->younger->older = d->older;
+	else
+		youngest = d->older;
+}
+
+void
+draft_relieve(const struct spool *s, size_t memory)
+{
+	unsigned n = 0;
+	int64_t latest = clock_mono_ms() - PATIENCE_MS;
+	while (oldest != NULL && oldest->begun_ms <= latest &&
+	       bytes_in_use() > memory) {
+		draft_refuse(oldest, s, 'Z', no_memory);
+		n++;
+	}
+	if (n > 0)
+		LOG(WARN, "stalled", F_NUM("refused", n),
+		    F_NUM("memory", bytes_in_use()));
+}
+
+/* ---- life ---- */
 
 struct draft *
 draft_new(struct stream *stream)
@@ -37,12 +90,14 @@ draft_new(struct stream *stream)
 	d->slot = LEDGER_NONE;
 	d->verdict = 'K';
 	d->fd = -1;
+	arrival_begins(d);
 	return d;
 }
 
 static void
 forget(struct draft *d, const struct spool *s)
 {
+	arrival_ends(d);
 	bytes_free(&d->recipients);
 	bytes_free(&d->body);
 	bytes_free(&d->headed);
@@ -250,6 +305,7 @@ draft_close(struct draft *d, const struct spool *s, struct str sid)
 		return false;
 	}
 	bytes_free(&d->recipients);
+	arrival_ends(d);
 	return true;
 }
 

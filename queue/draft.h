@@ -13,6 +13,9 @@ struct stream;
 
 struct draft {
 	struct draft *next;
+	struct draft *older, *younger; /* those that still arrive */
+	bool arrives;		       /* is one of them */
+	int64_t begun_ms;
 	struct stream *stream; /* NULL: nobody waits for the answer */
 	int64_t waits_since;   /* ms: for room in the journal; 0: does not */
 	uint64_t id;	       /* 0 until it is committed */
@@ -46,6 +49,9 @@ void draft_free(struct draft *, const struct spool *);
  */
 void draft_refuse(
     struct draft *, const struct spool *, char verdict, const char *why);
+/* Refuses for now, oldest first, those that have been arriving for long, until
+ * all buffers hold no more than `memory`. */
+void draft_relieve(const struct spool *, size_t memory);
 void draft_sender(struct draft *, const struct spool *, struct str);
 void draft_recipient(struct draft *, const struct spool *, struct str);
 void draft_body(struct draft *, const struct spool *, struct str);

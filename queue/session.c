@@ -52,6 +52,12 @@ session_reset(struct session *s)
 }
 
 void
+session_relieve(size_t memory)
+{
+	draft_relieve(spool, memory);
+}
+
+void
 session_draft_done(struct session *s)
 {
 	s->in_flight--;

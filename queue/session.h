@@ -39,6 +39,8 @@ bool session_take(struct session *, struct str *in);
 bool session_must_wait(const struct session *);
 /* One of its committed drafts is done. */
 void session_draft_done(struct session *);
+/* As draft_relieve. */
+void session_relieve(size_t memory);
 /* Forgets the message begun. */
 void session_reset(struct session *);
 

@@ -23,6 +23,7 @@ enum {
 	LOCAL_IDLE_MS = 600000,
 	ACCEPT_PAUSE_MS = 1000,
 	LOOK_EVERY_MS = 30000, /* for idle ones */
+	STARVED_MS = 500,      /* memory is looked at so often */
 	ANSWERS = 1024,	       /* room for their answers */
 	READ = 64 * 1024,
 	ACCEPTS_AT_ONCE = 64
@@ -439,11 +440,23 @@ feed_starved(void)
 	}
 }
 
+/* ms until it must run again, -1 when nothing waits for memory. */
+static int
+relieve_starved(void)
+{
+	if (starved == NULL)
+		return -1;
+	if (bytes_in_use() > limits.memory)
+		session_relieve(limits.memory);
+	if (bytes_in_use() <= limits.memory)
+		feed_starved();
+	return starved == NULL ? -1 : STARVED_MS;
+}
+
 int
 stream_run(void)
 {
-	if (starved != NULL && bytes_in_use() <= limits.memory)
-		feed_starved();
+	int timeout = relieve_starved();
 	while (to_flush != NULL) {
 		struct stream *s = to_flush;
 		to_flush = s->next;
@@ -457,11 +470,11 @@ stream_run(void)
 		}
 	}
 	if (accept_at == 0)
-		return -1;
+		return timeout;
 	int64_t left = accept_at - clock_mono_ms();
 	if (left > 0)
-		return (int)left;
+		return timeout < 0 || left < timeout ? (int)left : timeout;
 	accept_at = 0;
 	loop_change(&accept_watch, EPOLLIN);
-	return -1;
+	return timeout;
 }

@@ -27,7 +27,8 @@ void stream_bounce_link(int fd);
 void stream_answer(struct stream *, char verdict, struct str text);
 /* The draft of this stream is no more. */
 void stream_draft_done(struct stream *);
-/* Sends the answers, and lets those go on who waited for memory. */
+/* Sends the answers, and lets those go on who waited for memory.  ms until it
+ * must run again, -1: nothing to wait for. */
 int stream_run(void);
 
 #endif

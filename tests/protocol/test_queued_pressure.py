@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: ISC
+"""postern-queued when its memory is held by those who do not go on."""
+import time
+
+from queued_world import Listen, World, frame
+
+RCPT = "bob@tester.example"
+
+
+def test_stalled_messages_give_way_to_others():
+    with World({"queuememorymb": "8"}) as w:
+        listen = Listen(w)
+        stalled = [listen.session() for _ in range(97)]
+        for s in stalled:  # together over three quarters of the memory
+            s.send(frame("F", "") + frame("T", RCPT) +
+                   frame("B", b"x" * 15000) * 4)
+        begun = time.monotonic()
+        s = listen.session()
+        s.send(frame("F", "") + frame("T", RCPT) + frame("B", b"y") +
+               frame("C"))
+        assert s.answer()[0] == "K"
+        assert time.monotonic() - begun < 9
+        assert "event=stalled" in w.log()
+        # an interrupted one learns it at its end, and may try again
+        stalled[0].send(frame("C"))
+        assert stalled[0].answer() == ("Z", "4.3.2 Out of memory, "
+                                            "try again later")
+        assert stalled[0].post("", [RCPT], b"z")[0] == "K"
+        # no more were interrupted than was needed
+        stalled[-1].send(frame("C"))
+        assert stalled[-1].answer()[0] == "K"
