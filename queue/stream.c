@@ -446,8 +446,8 @@ relieve_starved(void)
 {
 	if (starved == NULL)
 		return -1;
-	if (bytes_in_use() > limits.memory)
-		session_relieve(limits.memory);
+	if (bytes_in_use() > limits.memory) /* not to be back at once */
+		session_relieve(limits.memory / 8 * 7);
 	if (bytes_in_use() <= limits.memory)
 		feed_starved();
 	return starved == NULL ? -1 : STARVED_MS;

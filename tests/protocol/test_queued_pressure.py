@@ -26,6 +26,7 @@ def test_stalled_messages_give_way_to_others():
         assert stalled[0].answer() == ("Z", "4.3.2 Out of memory, "
                                             "try again later")
         assert stalled[0].post("", [RCPT], b"z")[0] == "K"
+        assert w.log().count("event=stalled") == 1
         # no more were interrupted than was needed
         stalled[-1].send(frame("C"))
         assert stalled[-1].answer()[0] == "K"
