@@ -73,7 +73,9 @@ delivery_when(const struct rcpt *r)
 {
 	if (r->state != RCPT_WAITING)
 		return 0;
-	return clock_now() + ((int64_t)r->due - tick_now()) / TICKS_PER_SECOND;
+	int64_t wait_ms = (int64_t)r->due * (1000 / TICKS_PER_SECOND) -
+			  (clock_mono_ms() - base_ms);
+	return (clock_now_us() + wait_ms * 1000 + 500000) / 1000000;
 }
 
 /* ---- an attempt begins ---- */

@@ -432,7 +432,7 @@ on_listener(struct watch *w, uint32_t events)
 }
 
 void
-manage_listen(int listen_fd)
+manage_open(int listen_fd)
 {
 	own_uid = geteuid();
 	for (size_t i = 0; i < CLIENTS; i++)

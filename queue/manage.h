@@ -7,8 +7,9 @@
 
 #include "common/str.h"
 
-/* Watches the listening socket.  Dies when it cannot. */
-void manage_listen(int listen_fd);
+/* Begins to answer on the listening socket, once the index is whole: until then
+ * who asks waits.  Dies when it cannot. */
+void manage_open(int listen_fd);
 /* queued answered the request for the body; text: why there is none. */
 void manage_body(uint32_t message, bool there, struct str text);
 /* The message has left the queue. */

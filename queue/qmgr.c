@@ -30,6 +30,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(sendmmsg, "acknowledgements and questions, many at a time"),
 	ALLOW(accept4, "postern queue, on run/qmgr"),
 	ALLOW(getsockopt, "who asks there"),
+	ALLOW(geteuid, "whom it obeys"),
 	ALLOW(openat, "control files, on reload (Landlock: only those)"),
 	ALLOW(fstat, "control files"),
 	ALLOW(newfstatat, "control files"),
@@ -102,6 +103,7 @@ start_up(int64_t now)
 		phase = RUNNING;
 		LOG(INFO, "scheduling", F_NUM("messages", index_messages()));
 		delivery_open();
+		manage_open(ROLE_FD_LISTEN);
 	}
 }
 
@@ -195,7 +197,6 @@ main(int argc, char **argv)
 	if (delivery_load(ROLE_FD_CONTROL) < 0 ||
 	    agents_load(ROLE_FD_CONTROL, true) < 0)
 		die(EXITCODE_PERMANENT, "configuration", 0);
-	manage_listen(ROLE_FD_LISTEN);
 	phase_since = last_sweep = clock_mono_ms();
 	sandbox_enter(&sandbox);
 	role_ready();
