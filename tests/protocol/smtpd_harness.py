@@ -77,11 +77,19 @@ class FakeQueue:
         self.writes = 0
         self.unfinished = []
         self.peers = []
+        self.threads = []
         self.lock = threading.Lock()
 
     def serve(self, sock):
         self.peers.append(sock)
-        threading.Thread(target=self.run, args=(sock,), daemon=True).start()
+        thread = threading.Thread(target=self.run, args=(sock,), daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def join(self):
+        """Waits until all that was sent has been read."""
+        for thread in self.threads:
+            thread.join(5)
 
     def run(self, sock):
         data = b""
@@ -330,6 +338,7 @@ class Lone:
     def finish(self, status=0):
         self.client.close()
         code = self.proc.wait(timeout=15)
+        self.queue.join()
         log = self.logged()
         self.log.close()
         self.place.close()

@@ -228,12 +228,12 @@ def test_received_header():
 def test_facts_are_told_before_anything():
     lone = Lone(env={"RELAYCLIENT": ""})
     hello(lone.client)
+    lone.finish()  # the fake queued runs in a thread: let it read all
     assert [(f[1], f[2]) for f in lone.queue.facts] == [(b"192.0.2.7", 1)]
-    lone.finish()
     lone = Lone(env={"TCPREMOTEIP": None})
     hello(lone.client)
-    assert [(f[1], f[2]) for f in lone.queue.facts] == [(b"", 0)]
     lone.finish()
+    assert [(f[1], f[2]) for f in lone.queue.facts] == [(b"", 0)]
 
 
 def test_plain_pipes():
