@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/ip.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/packet.h"
@@ -17,7 +18,7 @@
 #include "users/resolve.h"
 
 enum {
-	PER_PEER = LOGIN_MAX / 2, /* places that one peer's address may hold */
+	PER_PEER = LOGIN_MAX / 2, /* places of one IPv4 address or IPv6 /64 */
 	QUEUE_MS = 60 * 1000,
 	CHECK_MS = 30 * 1000,
 	BECOME_MS = 60 * 1000,
@@ -41,6 +42,7 @@ struct attempt {
 	bool exists; /* else the hash is the dummy */
 	bool system;
 	void *owner;
+	struct ip net; /* for PER_PEER */
 	int fds[LOGIN_FDS];
 	struct buf user, password, already, sid, ip, mailbox, name;
 	char user_room[LIMIT_ADDRESS], password_room[LIMIT_PASSWORD];
@@ -302,13 +304,24 @@ pump(void)
 
 /* ---- requests ---- */
 
+/* Who has a /64 has all of its addresses.  No address: all zero. */
+static struct ip
+net_of(struct str text)
+{
+	struct ip ip;
+	if (!ip_parse(text, &ip))
+		return (struct ip){ .b = { 0 } };
+	if (!ip_is_v4(&ip))
+		memset(ip.b + 8, 0, 8);
+	return ip;
+}
+
 static bool
-peer_has_too_many(struct str ip)
+peer_has_too_many(const struct ip *net)
 {
 	unsigned n = 0;
 	for (size_t i = 0; i < LOGIN_MAX; i++)
-		n += attempts[i].state != FREE && ip.n > 0 &&
-		     str_eq(buf_str(&attempts[i].ip), ip);
+		n += attempts[i].state != FREE && ip_eq(&attempts[i].net, net);
 	return n >= PER_PEER;
 }
 
@@ -347,7 +360,8 @@ void
 login_begin(const struct login_request *r)
 {
 	struct attempt *a = free_place();
-	if (!a || peer_has_too_many(r->ip)) {
+	struct ip net = net_of(r->ip);
+	if (!a || peer_has_too_many(&net)) {
 		int fds[LOGIN_FDS];
 		memcpy(fds, r->fds, sizeof(fds));
 		packet_close_fds(fds, LOGIN_FDS);
@@ -362,6 +376,7 @@ login_begin(const struct login_request *r)
 	a->since = clock_mono_ms();
 	a->tries = 0;
 	a->owner = r->owner;
+	a->net = net;
 	memcpy(a->fds, r->fds, sizeof(a->fds));
 	busy++;
 	if (!fill_attempt(a, r))

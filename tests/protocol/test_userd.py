@@ -321,6 +321,27 @@ def test_one_address_cannot_take_all_places(userd, pop3):
         s.close()
 
 
+def test_one_net_cannot_take_all_places(userd, pop3):
+    if os.getuid() not in (0, userd.uid):
+        pytest.skip("may not stop them")
+    workers = userd.workers()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        socks = [pop3(f"2001:db8::{i:x}") for i in range(200)]
+        for s in socks:
+            near, life = send_login(s, "bob", "wrong")
+            near.close()
+            os.close(life)
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    kinds = [packet(s, 60).type for s in socks]
+    assert kinds.count("D") == 128 and kinds.count("Z") == 72
+    for s in socks:
+        s.close()
+
+
 def test_dead_workers_are_replaced(userd, pop3):
     if os.getuid() not in (0, userd.uid):
         pytest.skip("may not kill them")
