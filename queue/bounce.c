@@ -22,6 +22,7 @@
 #include "common/sandbox.h"
 #include "queue/dsn.h"
 #include "queue/link.h"
+#include "queue/pool.h"
 
 static const struct sandbox_rule rules[] = {
 	ALLOW_HEAP,
@@ -125,13 +126,14 @@ order_read(struct packet p, struct order *o)
 	o->birth = packet_get_u64(&p);
 	o->offset = packet_get_u64(&p);
 	o->size = packet_get_u64(&p);
-	o->sender = packet_get_str(&p, LIMIT_ADDRESS * 2);
+	o->sender = packet_get_str(&p, (size_t)LIMIT_ADDRESS * 2);
 	o->n = packet_get_u32(&p);
 	if (p.bad || o->n == 0 || o->n > RCPTS_MAX)
 		return false;
 	for (uint32_t i = 0; i < o->n; i++) {
 		o->idx[i] = packet_get_u32(&p);
-		o->rcpts[i].address = packet_get_str(&p, LIMIT_ADDRESS * 2);
+		o->rcpts[i].address =
+		    packet_get_str(&p, (size_t)LIMIT_ADDRESS * 2);
 		o->rcpts[i].text = packet_get_str(&p, LIMIT_REPORT);
 	}
 	return packet_end(&p);
@@ -358,9 +360,7 @@ on_job(struct link *l, struct packet *p, int *fds, size_t nfds)
 	}
 	/* the type byte stands before the rest */
 	struct str bytes = { .p = p->rest.p - 1, .n = p->rest.n + 1 };
-	struct job *job = malloc(sizeof(*job) + bytes.n);
-	if (job == NULL)
-		die(EXITCODE_TEMPORARY, "memory", errno);
+	struct job *job = must_alloc(sizeof(*job) + bytes.n);
 	*job = (struct job){ .fd = fds[0], .n = bytes.n };
 	memcpy(job->packet, bytes.p, bytes.n);
 	fds[0] = -1;

@@ -164,7 +164,8 @@ take_rcpts(struct packet *p, uint32_t message)
 	bool empty = message_at(message)->first == 0;
 	for (uint32_t i = 0; i < n && !p->bad; i++) {
 		uint32_t idx = packet_get_u32(p);
-		struct str address = packet_get_str(p, LIMIT_ADDRESS * 2);
+		struct str address =
+		    packet_get_str(p, (size_t)LIMIT_ADDRESS * 2);
 		if (p->bad || address.n == 0)
 			break;
 		if (empty || index_find_rcpt(message, idx, &hint) == 0)
@@ -201,8 +202,8 @@ on_note(struct packet *p, int *fds, size_t nfds)
 	uint64_t size = packet_get_u64(p);
 	uint64_t offset = packet_get_u64(p);
 	uint8_t flags = packet_get_u8(p);
-	struct str sender = packet_get_str(p, LIMIT_ADDRESS * 2);
-	struct str sid = packet_get_str(p, LIMIT_SID * 2);
+	struct str sender = packet_get_str(p, (size_t)LIMIT_ADDRESS * 2);
+	struct str sid = packet_get_str(p, (size_t)LIMIT_SID * 2);
 	if (p->bad || id == 0 || birth == 0) {
 		link_complain(&queued, p->type);
 		return;

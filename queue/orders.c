@@ -34,7 +34,8 @@ delivery_replace(
 	packet_u32(&w, r->idx);
 	packet_u32(&w, count);
 	for (uint32_t i = 0; i < count && !targets->bad && !w.full; i++)
-		packet_str(&w, packet_get_str(targets, LIMIT_ADDRESS * 2));
+		packet_str(
+		    &w, packet_get_str(targets, (size_t)LIMIT_ADDRESS * 2));
 	if (problem == NULL && w.full)
 		problem = "5.4.6 too many targets";
 	char verdict = 'D';

@@ -7,7 +7,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include "queue/due.h"
 #include "queue/index.h"
 #include "queue/names.h"
@@ -141,11 +140,12 @@ the_soonest_comes_first(void **state)
 	static uint32_t rcpts[MANY];
 	(void)state;
 	uint32_t m = index_add(78, 5, 100, STR(""), 0);
-	srand(1);
+	uint32_t mixed = 1;
 	for (unsigned i = 0; i < MANY; i++) {
 		rcpts[i] = index_add_rcpt(m, i, STR("x@y"));
 		rcpt_set(rcpts[i], RCPT_WAITING);
-		due_put(rcpts[i], (uint32_t)(rand() % 500));
+		mixed = mixed * 1664525 + 1013904223;
+		due_put(rcpts[i], (mixed >> 16) % 500);
 	}
 	for (unsigned i = 0; i < MANY; i += 3) {
 		due_remove(rcpts[i]);
