@@ -83,8 +83,8 @@ class FakeQueue:
     def serve(self, sock):
         self.peers.append(sock)
         thread = threading.Thread(target=self.run, args=(sock,), daemon=True)
-        self.threads.append(thread)
         thread.start()
+        self.threads.append(thread)
 
     def join(self):
         """Waits until all that was sent has been read."""
