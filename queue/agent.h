@@ -5,8 +5,8 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+#include "common/link.h"
 #include "queue/agents.h"
-#include "queue/link.h"
 
 struct ack {
 	uint64_t id;

@@ -17,11 +17,11 @@
 #include "common/frame.h"
 #include "common/io.h"
 #include "common/limits.h"
+#include "common/link.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "queue/dsn.h"
-#include "queue/link.h"
 #include "queue/pool.h"
 
 static const struct sandbox_rule rules[] = {

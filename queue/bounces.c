@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include "common/clock.h"
 #include "common/limits.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "queue/link.h"
 #include "queue/names.h"
 #include "queue/notes.h"
 

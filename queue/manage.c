@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/die.h"
+#include "common/link.h"
 #include "common/log.h"
 #include "queue/agents.h"
-#include "queue/link.h"
 #include "queue/names.h"
 #include "queue/notes.h"
 

@@ -4,8 +4,8 @@
 #include "queue/where.h"
 
 #include "common/limits.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "queue/link.h"
 #include "queue/names.h"
 
 /* Questions out at a time: userd answers them in order. */

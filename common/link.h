@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC
  * link: a SOCK_SEQPACKET socket in the event loop, to another role or an agent.
- * Part of qmgr and bounce.
  */
 #ifndef LINK_H
 #define LINK_H
@@ -12,12 +11,14 @@ struct link {
 	struct watch watch; /* fd is -1 while the link is down */
 	const char *name;
 	bool blocked; /* the last send found no room */
-	/* One packet.  Takes over the descriptors: what it keeps it sets to -1,
-	 * the rest is closed.  May close the link. */
+	/* One packet; its bytes are gone after the call.  Takes over the
+	 * descriptors: what it keeps it sets to -1, the rest is closed.  May
+	 * close the link. */
 	void (*packet)(struct link *, struct packet *, int *fds, size_t nfds);
-	/* There is room to send again. */
+	/* There is room to send again.  May be NULL. */
 	void (*room)(struct link *);
-	/* The peer is gone; the link is down already. */
+	/* The peer is gone, and what it said before was read; the link is down
+	 * already. */
 	void (*lost)(struct link *);
 };
 
@@ -34,9 +35,13 @@ bool link_open(struct link *, int fd);
 /* Closes without lost(). */
 void link_close(struct link *);
 bool link_is_up(const struct link *);
-/* Sends a packet with one descriptor (-1: none).  False when there is no room:
- * room() is called later; or when the link is down or lost: lost() is. */
+/* Sends a packet with one descriptor (-1: none), which stays open here.  False
+ * when there is no room: then the link is blocked, and room() is called later;
+ * or when it is down, or its peer gone: then lost() is. */
 bool link_send(struct link *, const struct buf *, int fd);
+/* The same with nfds (at most PACKET_FDS) descriptors. */
+bool link_send_fds(
+    struct link *, const struct buf *, const int *fds, size_t nfds);
 /* Sends many packets in few system calls.  The number that went; fewer than
  * count as link_send's false. */
 enum { LINK_BATCH = 32 };

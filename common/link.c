@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * link: contract in link.h.
  */
-#include "queue/link.h"
+#include "common/link.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,7 +74,8 @@ on_ready(struct watch *w, uint32_t events)
 	if ((events & EPOLLOUT) != 0 && l->blocked) {
 		l->blocked = false;
 		loop_change(w, EPOLLIN);
-		l->room(l);
+		if (l->room != NULL)
+			l->room(l);
 	}
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
 		read_packets(l);
@@ -103,14 +104,21 @@ wait_for_room(struct link *l)
 }
 
 bool
-link_send(struct link *l, const struct buf *bytes, int fd)
+link_send_fds(
+    struct link *l, const struct buf *bytes, const int *fds, size_t nfds)
 {
 	if (!link_is_up(l) || l->blocked)
 		return false;
-	if (packet_send(l->watch.fd, buf_str(bytes), &fd, fd < 0 ? 0 : 1) == 0)
+	if (packet_send(l->watch.fd, buf_str(bytes), fds, nfds) == 0)
 		return true;
 	wait_for_room(l);
 	return false;
+}
+
+bool
+link_send(struct link *l, const struct buf *bytes, int fd)
+{
+	return link_send_fds(l, bytes, &fd, fd < 0 ? 0 : 1);
 }
 
 size_t
