@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import pytest
+from suite import wait_for
 from smtpd_harness import ENV, SMTPD, Client, Lone, Place, Template, send_fds, pack_str
 
 
@@ -189,6 +190,7 @@ def test_small_message_is_one_write():
     lone = Lone()
     c = lone.client
     hello(c)
+    wait_for(lambda: lone.queue.facts, 5, "the facts")
     before = lone.queue.writes
     start_data(c)
     c.send(b"x" * 4000 + b"\r\n.\r\n")
@@ -228,10 +230,12 @@ def test_received_header():
 def test_facts_are_told_before_anything():
     lone = Lone(env={"RELAYCLIENT": ""})
     hello(lone.client)
-    lone.finish()  # the fake queued runs in a thread: let it read all
+    wait_for(lambda: lone.queue.facts, 5, "the facts")
+    lone.finish()
     assert [(f[1], f[2]) for f in lone.queue.facts] == [(b"192.0.2.7", 1)]
     lone = Lone(env={"TCPREMOTEIP": None})
     hello(lone.client)
+    wait_for(lambda: lone.queue.facts, 5, "the facts")
     lone.finish()
     assert [(f[1], f[2]) for f in lone.queue.facts] == [(b"", 0)]
 
