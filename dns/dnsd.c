@@ -4,16 +4,14 @@
  * libunbound does the work, in this process's loop, and is its cache; the
  * record data is read by answer.c.
  */
-#include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 #include "common/address.h"
 #include "common/clock.h"
-#include "common/die.h"
+#include "common/exitcode.h"
 #include "common/io.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "dns/answer.h"
@@ -43,7 +41,7 @@ static const struct sandbox sandbox = { .role = "dnsd",
 	.rule_count = N_ELEMENTS(rules),
 	.connects = true };
 
-enum { QUESTIONS_MAX = 1024, QUESTION_MS = 25 * 1000, PACKETS_PER_TURN = 64 };
+enum { QUESTIONS_MAX = 1024, QUESTION_MS = 25 * 1000 };
 
 struct question {
 	bool busy;     /* libunbound still owes its answer */
@@ -55,16 +53,19 @@ struct question {
 static struct question questions[QUESTIONS_MAX];
 static size_t busy_count;
 static int64_t next_deadline = INT64_MAX;
-static struct watch dial = { .fd = -1 };
 static char packet_bytes[PACKET_MAX];
+
+static void take_question(struct link *, struct packet *, int *, size_t);
+static void dial_lost(struct link *);
+
+static struct link dial = LINK_DOWN("dial", take_question, NULL, dial_lost);
 
 /* ---- answers ---- */
 
 static void
-dial_lost(void)
+dial_lost(struct link *l)
 {
-	loop_remove(&dial);
-	io_close(&dial.fd);
+	(void)l;
 	for (size_t i = 0; i < QUESTIONS_MAX; i++)
 		questions[i].answered = true;
 }
@@ -76,8 +77,6 @@ answer(uint32_t key, const struct resolver_result *r)
 {
 	struct buf packet = BUF_ON(packet_bytes);
 
-	if (dial.fd < 0)
-		return;
 	packet_begin(&packet, 'A');
 	packet_u32(&packet, key);
 	packet_u8(&packet, (uint8_t)r->answer.status);
@@ -85,12 +84,8 @@ answer(uint32_t key, const struct resolver_result *r)
 	packet_u32(&packet, r->answer.ttl);
 	packet_u32(&packet, r->answer.count);
 	buf_put(&packet, r->records);
-	if (packet_send(dial.fd, buf_str(&packet), NULL, 0) == 0)
-		return;
-	if (errno == EAGAIN)
-		LOG(WARN, "answer-dropped", F_TEXT("link", "dial"));
-	else
-		dial_lost();
+	if (!link_send(&dial, &packet, -1) && dial.blocked)
+		LOG(WARN, "answer-dropped", F_TEXT("link", dial.name));
 }
 
 static void
@@ -133,15 +128,16 @@ question_slot(void)
 }
 
 static void
-take_question(struct str bytes)
+take_question(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	struct packet p = packet_open(bytes);
-	uint32_t key = packet_get_u32(&p);
-	uint32_t type = packet_get_u32(&p);
-	struct str name = packet_get_str(&p, ANSWER_NAME);
+	uint32_t key = packet_get_u32(p);
+	uint32_t type = packet_get_u32(p);
+	struct str name = packet_get_str(p, ANSWER_NAME);
 
-	if (!packet_end(&p) || p.type != 'Q') {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
+	(void)fds;
+	(void)nfds;
+	if (!packet_end(p) || p->type != 'Q') {
+		link_complain(l, p->type);
 		return;
 	}
 	struct question *q = question_slot();
@@ -163,46 +159,14 @@ take_question(struct str bytes)
 }
 
 static void
-on_dial(struct watch *w, uint32_t events)
-{
-	static char storage[1024];
-
-	(void)events;
-	for (int i = 0; i < PACKETS_PER_TURN && w->fd >= 0; i++) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int got = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, fds, &nfds);
-
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (got < 0 && errno == EMSGSIZE) {
-			LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
-			continue;
-		}
-		if (got <= 0) {
-			dial_lost();
-			return;
-		}
-		packet_close_fds(fds, nfds);
-		take_question(bytes);
-	}
-}
-
-static void
 on_link(struct str peer, int fd)
 {
 	if (!str_eq(peer, STR("dial"))) {
 		io_close(&fd);
 		return;
 	}
-	dial_lost();
-	dial = (struct watch){ .fd = fd, .ready = on_dial };
-	if (loop_add(&dial, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&dial.fd);
-	}
+	dial_lost(&dial);
+	(void)link_open(&dial, fd);
 }
 
 /* ---- time ---- */
