@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include "common/clock.h"
 #include "common/io.h"
 
 void
@@ -157,6 +158,8 @@ fill(struct conn *c)
 enum conn_event
 conn_line(struct conn *c, struct str *line)
 {
+	int64_t latest = 0;
+
 	for (;;) {
 		size_t used;
 		enum pop3_line_status s =
@@ -170,6 +173,11 @@ conn_line(struct conn *c, struct str *line)
 			return CONN_TOO_LONG;
 		if (s == POP3_LINE_BARE_LF)
 			return CONN_BARE_LF;
+		int64_t now = clock_mono_ms();
+		if (latest == 0)
+			latest = now + c->timeout_ms;
+		else if (now >= latest)
+			return CONN_TIMEOUT;
 		enum conn_event e = fill(c);
 		if (e != CONN_LINE)
 			return e;

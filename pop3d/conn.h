@@ -38,7 +38,8 @@ void conn_tune(struct conn *);
 /* Puts bytes into the input, as if they had been read; false: no room. */
 bool conn_preload(struct conn *, struct str already_read);
 /* The next line; *line is a view until the next call.  Flushes the replies when
- * the input holds no whole line. */
+ * the input holds no whole line.  The timeout is for the line, not for each
+ * read. */
 enum conn_event conn_line(struct conn *, struct str *line);
 /* What is read and not taken yet; a view. */
 struct str conn_pending(const struct conn *);

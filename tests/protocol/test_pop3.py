@@ -578,6 +578,22 @@ def test_silence_before_login_and_after(popup):
     ended(c)
 
 
+@pytest.mark.parametrize("login", [False, True])
+def test_single_bytes_are_no_sign_of_life(popup, login):
+    """The timeout is for a whole command, or a byte now and then holds a place for hours."""
+    c = popup.open()
+    c.line()
+    if login:
+        c.ask("USER bob")
+        assert c.ask("PASS hungry") == "+OK 2 messages"
+    t = time.time()
+    with pytest.raises(OSError):
+        while time.time() - t < 8:
+            c.send("N")
+            time.sleep(0.2)
+    ended(c)
+
+
 def test_userd_that_goes_away_or_talks_nonsense(popup):
     for answer in (None, b"", b"?", b"Kkk", b"\xff" * 100):
         c = popup.open(answer=False)
