@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/packet.h"
 #include "common/privs.h"
+#include "common/sandbox.h"
 
 enum { CHANNEL_PACKET = 256 };
 
@@ -137,8 +138,12 @@ on_channel(struct watch *w, uint32_t events)
 void
 role_ready(void)
 {
+	char text[2];
+	struct buf ready = BUF_ON(text);
+	packet_begin(&ready, 'R');
+	packet_u8(&ready, (uint8_t)sandbox_landlock());
 	channel = (struct watch){ .fd = ROLE_FD_START, .ready = on_channel };
-	if (packet_send(ROLE_FD_START, STR("R"), NULL, 0) < 0 ||
+	if (packet_send(ROLE_FD_START, buf_str(&ready), NULL, 0) < 0 ||
 	    loop_add(&channel, EPOLLIN) < 0)
 		die(EXITCODE_TEMPORARY, "channel to start", errno);
 }

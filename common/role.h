@@ -44,6 +44,7 @@ void role_init(const struct role *, int argc, char **argv);
 void role_ready(void);
 
 /* The channel's packets, start to role: 'L' str peer + 1 descriptor; 'H'
- * reload; 'Q' finish.  Role to start: 'R' ready. */
+ * reload; 'Q' finish.  Role to start: 'R' u8 ready; the version of
+ * Landlock that it is confined by (sandbox_landlock). */
 
 #endif

@@ -19,6 +19,7 @@
 #include "common/privs.h"
 
 static const char *sandbox_role = "?";
+static unsigned landlock_version;
 
 /* What any program needs between its first byte and its end. */
 static const struct sandbox_rule base[] = {
@@ -270,6 +271,13 @@ enter_landlock(const struct sandbox *s)
 	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		die(EXITCODE_TEMPORARY, "landlock_restrict_self", errno);
 	close(fd);
+	landlock_version = (unsigned)abi;
+}
+
+unsigned
+sandbox_landlock(void)
+{
+	return landlock_version;
 }
 
 /* ---- limits and memory ---- */

@@ -67,6 +67,10 @@ struct sandbox {
  * Landlock missing in the kernel is logged once as a warning. */
 void sandbox_enter(const struct sandbox *);
 
+/* The version of Landlock that this process entered; 0: none (a kernel without
+ * it, a role that starts users' programs, or no sandbox yet). */
+unsigned sandbox_landlock(void);
+
 /* In a child that serves one stranger: no further process (RLIMIT_NPROC 0).
  * Needs ALLOW_IF(setrlimit, 1, RLIMIT_NPROC, ...).  Dies on failure. */
 void sandbox_no_children(void);

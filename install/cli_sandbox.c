@@ -15,9 +15,10 @@ static const char help[] =
     "  CAPABILITIES  effective ones; none: an ordinary user's rights at most\n"
     "  SECCOMP       number of filters that each system call must pass\n"
     "  NNP           yes: no program it runs can gain rights\n"
+    "  LANDLOCK      version of the kernel's path and network rules that the\n"
+    "                role entered, as it told; - none, or a child of a role\n"
     "  FILES         open descriptors; - where only root may count them\n"
-    "The kernel does not tell Landlock rules; a role whose kernel has none\n"
-    "logs event=no-landlock when it starts.\n";
+    "become has no Landlock: what it starts for users would inherit it.\n";
 
 enum { CHILDREN = 512, CHILDREN_SHOWN = 8 };
 
@@ -54,20 +55,24 @@ put_capabilities(struct buf *b, uint64_t set)
 
 static void
 row_print(const char *name, pid_t pid, const struct running_process *p,
-    const struct buf *capabilities)
+    unsigned landlock, const struct buf *capabilities)
 {
 	char files[24] = "-";
+	char version[12] = "-";
+
+	if (landlock > 0)
+		snprintf(version, sizeof(version), "%u", landlock);
 
 	if (p->files_known)
 		snprintf(files, sizeof(files), "%ju", (uintmax_t)p->files);
-	printf("%-14s %8d %-10s %7ju %-3s %5s  %.*s\n", name, (int)pid, p->user,
-	    (uintmax_t)p->filters, p->no_new_privs ? "yes" : "no", files,
-	    (int)capabilities->n, capabilities->p);
+	printf("%-14s %8d %-10s %7ju %-3s %8s %5s  %.*s\n", name, (int)pid,
+	    p->user, (uintmax_t)p->filters, p->no_new_privs ? "yes" : "no",
+	    version, files, (int)capabilities->n, capabilities->p);
 }
 
 static void
 row_json(const char *name, pid_t pid, const struct running_process *p,
-    const struct buf *capabilities)
+    unsigned landlock, const struct buf *capabilities)
 {
 	printf("{\"role\":");
 	json_string(str_of(name));
@@ -80,17 +85,21 @@ row_json(const char *name, pid_t pid, const struct running_process *p,
 		printf(",\"files\":%ju", (uintmax_t)p->files);
 	printf(",\"capabilities\":");
 	json_string(buf_str(capabilities));
-	printf(",\"landlock\":null}\n");
+	if (landlock > 0)
+		printf(",\"landlock\":%u}\n", landlock);
+	else
+		printf(",\"landlock\":null}\n");
 }
 
 static void
-show(const char *name, pid_t pid, const struct running_process *p, bool json)
+show(const char *name, pid_t pid, const struct running_process *p,
+    unsigned landlock, bool json)
 {
 	char text[512];
 	struct buf capabilities = BUF_ON(text);
 
 	put_capabilities(&capabilities, p->capabilities);
-	(json ? row_json : row_print)(name, pid, p, &capabilities);
+	(json ? row_json : row_print)(name, pid, p, landlock, &capabilities);
 }
 
 static void
@@ -109,7 +118,7 @@ children_show(pid_t parent, bool json)
 		if (!running_process(pids[i], &p) || p.name[0] == '?')
 			continue; /* gone, or ended and not yet reaped */
 		snprintf(name, sizeof(name), "+ %s", p.name);
-		show(name, pids[i], &p, json);
+		show(name, pids[i], &p, 0, json);
 	}
 }
 
@@ -134,13 +143,14 @@ cli_sandbox(int argc, char **argv)
 		return EXITCODE_TEMPORARY;
 	}
 	if (!json)
-		printf("%-14s %8s %-10s %7s %-3s %5s  %s\n", "ROLE", "PID",
-		    "USER", "SECCOMP", "NNP", "FILES", "CAPABILITIES");
+		printf("%-14s %8s %-10s %7s %-3s %8s %5s  %s\n", "ROLE", "PID",
+		    "USER", "SECCOMP", "NNP", "LANDLOCK", "FILES",
+		    "CAPABILITIES");
 	for (int i = 0; i < n; i++) {
 		struct running_process p;
 		if (!running_process(rows[i].pid, &p))
 			continue;
-		show(rows[i].name, rows[i].pid, &p, json);
+		show(rows[i].name, rows[i].pid, &p, rows[i].landlock, json);
 		if (i > 0)
 			children_show(rows[i].pid, json);
 	}

@@ -38,6 +38,7 @@ row_read(struct str line, struct running *r)
 	uint64_t pid;
 	uint64_t restarts;
 	uint64_t since;
+	uint64_t landlock;
 
 	copy(r->name, word(&line));
 	if (!str_u64(word(&line), INT32_MAX, &pid))
@@ -46,11 +47,13 @@ row_read(struct str line, struct running *r)
 	if (!str_u64(word(&line), UINT32_MAX, &restarts))
 		return false;
 	copy(r->state, word(&line));
-	if (!str_u64(word(&line), INT64_MAX, &since))
+	if (!str_u64(word(&line), INT64_MAX, &since) ||
+	    !str_u64(word(&line), UINT8_MAX, &landlock))
 		return false;
 	r->pid = (pid_t)pid;
 	r->restarts = (unsigned)restarts;
 	r->since = (int64_t)since;
+	r->landlock = (unsigned)landlock;
 	return true;
 }
 

@@ -13,7 +13,8 @@ struct running {
 	char name[RUNNING_NAME], user[RUNNING_NAME], state[RUNNING_NAME];
 	pid_t pid; /* 0: none now */
 	unsigned restarts;
-	int64_t since; /* seconds since 1970 */
+	int64_t since;	   /* seconds since 1970 */
+	unsigned landlock; /* the version that confines it; 0: none */
 };
 
 /* Reads run/roles.  The number of rows; 0: the suite does not run (no file, or

@@ -64,8 +64,11 @@ on_channel(struct watch *w, uint32_t events)
 		channel_drop(c);
 		return;
 	}
-	if (str_eq(bytes, STR("R")) && c->state == FAMILY_STARTING) {
+	struct packet p = packet_open(bytes);
+	unsigned landlock = packet_get_u8(&p);
+	if (p.type == 'R' && packet_end(&p) && c->state == FAMILY_STARTING) {
 		c->state = FAMILY_READY;
+		c->landlock = landlock;
 		the_family->changed = true;
 	}
 }

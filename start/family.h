@@ -32,6 +32,7 @@ struct child {
 	int64_t since;		 /* seconds since 1970 */
 	unsigned fails;		 /* early deaths in a row */
 	unsigned restarts;
+	unsigned landlock; /* the version it said it is confined by; 0: none */
 };
 
 /* A template that has been replaced and ends by itself. */
@@ -85,7 +86,8 @@ int spawn(const struct family *, struct child *);
 
 /* ---- rolesfile.c ---- */
 
-/* Writes run/roles: a line per role, "name pid user restarts state since". */
+/* Writes run/roles: a line per role, "name pid user restarts state since
+ * landlock". */
 void rolesfile_write(const struct family *);
 
 #endif

@@ -20,7 +20,7 @@ static const char *const state_names[] = {
 
 static void
 row_put(struct buf *b, const char *name, pid_t pid, const char *user,
-    unsigned restarts, const char *state, int64_t since)
+    unsigned restarts, const char *state, int64_t since, unsigned landlock)
 {
 	buf_puts(b, name);
 	buf_putc(b, ' ');
@@ -33,6 +33,8 @@ row_put(struct buf *b, const char *name, pid_t pid, const char *user,
 	buf_puts(b, state);
 	buf_putc(b, ' ');
 	buf_put_u64(b, (uint64_t)since);
+	buf_putc(b, ' ');
+	buf_put_u64(b, landlock);
 	buf_putc(b, '\n');
 }
 
@@ -67,12 +69,12 @@ rolesfile_write(const struct family *f)
 		start_since = f->roles[0].since;
 	}
 	row_put(&b, "start", getpid(), own, 0,
-	    f->stopping ? "stopping" : "ready", start_since);
+	    f->stopping ? "stopping" : "ready", start_since, 0);
 	for (size_t i = 0; i < f->count; i++) {
 		const struct child *c = &f->roles[i];
 		row_put(&b, c->plan->name, c->pid,
 		    f->one_user ? own : c->plan->user, c->restarts,
-		    state_names[c->state], c->since);
+		    state_names[c->state], c->since, c->landlock);
 	}
 	if (b.full || replace(f->run_dirfd, buf_str(&b)) < 0)
 		LOG(ERROR, "roles-file", F_ERRNO(errno));

@@ -178,7 +178,7 @@ class Popup:
                                         stderr=self.log, preexec_fn=place, pass_fds=(3, 4), env=ENV, **user)
         theirs.close()
         os.close(cfd)
-        assert recv(self.channel)[0] == b"R", self.logged()
+        assert recv(self.channel)[0][:1] == b"R", self.logged()
         self.relink()
 
     def relink(self):

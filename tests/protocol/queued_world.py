@@ -65,7 +65,7 @@ class World:
         self.links = []
         if wait:
             data, _ = receive(self.channel, 30)
-            assert data == b"R", (data, self.log())
+            assert data[:1] == b"R", (data, self.log())
         return self
 
     def link(self, peer, kind=socket.SOCK_SEQPACKET):

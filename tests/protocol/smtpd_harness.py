@@ -368,7 +368,7 @@ class Template:
             os.close(fd)
         channel.close()
         ready = self.start.recv(64)
-        assert ready == b"R", self.logged()
+        assert ready[:1] == b"R", self.logged()
         self.link = self.new_link()
 
     def new_link(self):

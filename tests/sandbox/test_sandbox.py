@@ -188,6 +188,8 @@ def test_table_shows_every_role(suite):
     for role in RESIDENT + ["become"]:
         row = [l for l in text.splitlines() if l.split()[:1] == [role]]
         assert row, f"{role} is not in\n{text}"
+        landlock = row[0].split()[5]
+        assert (landlock == "-") == (role == "become"), row[0]
 
 
 def test_capabilities_and_no_new_privs(suite):
