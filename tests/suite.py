@@ -77,10 +77,11 @@ class Suite:
             return ""
 
     def roles(self):
-        """{name: pid} of the running roles, as start wrote them down."""
+        """{name: pid} of the running roles, as start wrote them down; one that
+        is down (pid 0, which kill() takes for our own group) is left out."""
         path = os.path.join(self.folder, "run/postern/roles")
         rows = [r.split() for r in pathlib.Path(path).read_text().splitlines()]
-        return {r[0]: int(r[1]) for r in rows if r and r[1].isdigit()}
+        return {r[0]: int(r[1]) for r in rows if r and int(r[1]) > 0}
 
     def postern(self, *args, check=True, **kw):
         done = subprocess.run(

@@ -36,13 +36,10 @@ def children(pid):
 def victims(suite, role):
     """Pids to choose from for a role or a kind of child process."""
     roles = suite.roles()
-    if role == "local":
-        return children(roles["become"])
-    if role == "settle":
-        return children(roles["queued"])
-    if role == "session":
-        return children(roles["smtpd"])
-    return [roles[role]]
+    parents = {"local": "become", "settle": "queued", "session": "smtpd"}
+    if role in parents:
+        return children(roles.get(parents[role], 0))
+    return [roles[role]] if role in roles else []
 
 
 class Load(threading.Thread):
