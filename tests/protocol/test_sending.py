@@ -119,8 +119,8 @@ def test_remote_is_replaced(nsd, order):
             old, c.remote = c.remote, Role("postern-remote")
             old.stop()
             c.remote.start()
+            c.to_remote = c.remote.link("qmgr")  # start, too, makes it first
             c.join(c.dial, "remote", c.remote, "dial")
-            c.to_remote = c.remote.link("qmgr")
             assert receive(c.to_remote)[0] == b"E"
             b = c.agent(peer)
             assert c.named[0] == "b.example"
