@@ -6,13 +6,11 @@
  * from a connection.  Many requests are in flight at once.
  */
 #include <errno.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "send/dialconf.h"
@@ -42,83 +40,49 @@ static const struct sandbox sandbox = { .role = "dial",
 	.dir_count = N_ELEMENTS(dirs),
 	.connects = true };
 
-enum { PACKETS_PER_TURN = 64 };
+static void take_packet(struct link *, struct packet *, int *, size_t);
 
 static struct request_links links = {
-	.qmgr = { .fd = -1 }, .dnsd = { .fd = -1 }, .remote = { .fd = -1 }
+	.qmgr = LINK_DOWN(
+	    "qmgr", take_packet, request_link_room, request_link_lost),
+	.dnsd = LINK_DOWN(
+	    "dnsd", take_packet, request_link_room, request_link_lost),
+	.remote = LINK_DOWN(
+	    "remote", take_packet, request_link_room, request_link_lost),
 };
 static struct dialconf *conf;
 
 /* ---- links ---- */
 
 static void
-link_lost(struct watch *w)
+take_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	loop_remove(w);
-	io_close(&w->fd);
-	request_link_lost(w);
-}
-
-static void
-take_packet(struct watch *w, struct str bytes)
-{
-	struct packet p = packet_open(bytes);
-
-	if (w == &links.qmgr)
-		request_take(&p);
-	else if (w == &links.dnsd)
-		request_answer(&p);
+	(void)fds;
+	(void)nfds;
+	if (l == &links.qmgr)
+		request_take(p);
+	else if (l == &links.dnsd)
+		request_answer(p);
 	else
-		LOG(ERROR, "bad-packet", F_TEXT("link", "remote"));
-}
-
-static void
-on_packets(struct watch *w, uint32_t events)
-{
-	static char storage[PACKET_MAX];
-
-	if ((events & EPOLLOUT) != 0) {
-		loop_change(w, EPOLLIN);
-		request_link_writable(w);
-	}
-	for (int i = 0; i < PACKETS_PER_TURN && w->fd >= 0; i++) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int got = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, fds, &nfds);
-
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (got <= 0) {
-			link_lost(w);
-			return;
-		}
-		packet_close_fds(fds, nfds);
-		take_packet(w, bytes);
-	}
+		link_complain(l, p->type);
 }
 
 static void
 on_link(struct str peer, int fd)
 {
-	struct watch *w = str_eq(peer, STR("qmgr"))	? &links.qmgr
-			  : str_eq(peer, STR("dnsd"))	? &links.dnsd
-			  : str_eq(peer, STR("remote")) ? &links.remote
-							: NULL;
+	struct link *l = str_eq(peer, STR("qmgr"))     ? &links.qmgr
+			 : str_eq(peer, STR("dnsd"))   ? &links.dnsd
+			 : str_eq(peer, STR("remote")) ? &links.remote
+						       : NULL;
 
-	if (w == NULL) {
+	if (l == NULL) {
 		io_close(&fd);
 		return;
 	}
-	link_lost(w);
-	*w = (struct watch){ .fd = fd, .ready = on_packets };
-	if (loop_add(w, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&w->fd);
-		return;
-	}
-	request_link_made(w);
+	link_close(l);
+	request_link_lost(l);
+	if (link_open(l, fd))
+		request_link_made(l);
 }
 
 /* ---- the role ---- */

@@ -33,8 +33,8 @@ enum request_state {
 
 struct request {
 	enum request_state state;
-	uint32_t slot,
-	    generation; /* tells answers to an earlier user of the slot */
+	uint32_t slot;
+	uint32_t generation; /* tells answers to an earlier user of the slot */
 	uint64_t key;
 	int64_t deadline, last_deadline; /* of this state; of the request */
 	struct watch watch;		 /* the connection */
@@ -104,7 +104,7 @@ request_new(void)
 
 /* ---- telling qmgr ---- */
 
-static int
+static bool
 send_failure(uint64_t key, enum verdict verdict, struct str text)
 {
 	struct buf packet = BUF_ON(packet_bytes);
@@ -113,7 +113,7 @@ send_failure(uint64_t key, enum verdict verdict, struct str text)
 	packet_u64(&packet, key);
 	packet_u8(&packet, (uint8_t)verdict);
 	packet_str(&packet, text);
-	return packet_send(links->qmgr.fd, buf_str(&packet), NULL, 0);
+	return link_send(&links->qmgr, &packet, -1);
 }
 
 static void
@@ -122,16 +122,13 @@ tell(struct request *r)
 	struct str text = { r->walk.text, r->walk.text_n };
 
 	request_close(r);
-	if (links->qmgr.fd >= 0 &&
-	    send_failure(r->key, r->walk.verdict, text) < 0 &&
-	    errno == EAGAIN) {
+	if (!send_failure(r->key, r->walk.verdict, text) &&
+	    links->qmgr.blocked) {
 		r->state = REQUEST_TELL;
 		set_deadline(r, LINK_MS);
-		loop_change(&links->qmgr, EPOLLIN | EPOLLOUT);
 		return;
 	}
-	/* a link that is broken is noticed by its own watch, and what stood
-	 * on it is asked again by the next qmgr */
+	/* what stood on a broken link is asked again by the next qmgr */
 	LOG(INFO, "no-connection",
 	    F_STR("domain", ((struct str){ r->walk.domain, r->walk.domain_n })),
 	    F_STR("text", text));
@@ -140,7 +137,7 @@ tell(struct request *r)
 
 /* ---- handing over to remote ---- */
 
-static int
+static bool
 send_connection(const struct request *r)
 {
 	char ip_bytes[64];
@@ -153,7 +150,7 @@ send_connection(const struct request *r)
 	packet_str(&packet, r->target.host);
 	packet_str(&packet, buf_str(&ip));
 	packet_u32(&packet, r->target.port);
-	return packet_send(links->remote.fd, buf_str(&packet), &r->watch.fd, 1);
+	return link_send(&links->remote, &packet, r->watch.fd);
 }
 
 static void
@@ -164,12 +161,8 @@ hand_over(struct request *r)
 		set_deadline(r, LINK_MS);
 		loop_remove(&r->watch);
 	}
-	if (links->remote.fd < 0)
-		return; /* until a new link comes, or time is over */
-	if (send_connection(r) == 0)
-		request_free(r);
-	else if (errno == EAGAIN)
-		loop_change(&links->remote, EPOLLIN | EPOLLOUT);
+	if (send_connection(r))
+		request_free(r); /* else: when there is room, or a new link */
 }
 
 /* ---- connecting ---- */
@@ -258,17 +251,15 @@ ask(struct request *r)
 	struct buf packet = BUF_ON(storage);
 	struct walk_question q;
 
-	while (links->dnsd.fd >= 0 && walk_question(&r->walk, &q)) {
+	while (link_is_up(&links->dnsd) && walk_question(&r->walk, &q)) {
 		packet_begin(&packet, 'Q');
 		packet_u32(&packet, key_of(r, q.number));
 		packet_u32(&packet, q.type);
 		packet_str(&packet, q.name);
-		if (packet_send(links->dnsd.fd, buf_str(&packet), NULL, 0) == 0)
-			continue;
-		walk_unask(&r->walk, q.number);
-		if (errno == EAGAIN)
-			loop_change(&links->dnsd, EPOLLIN | EPOLLOUT);
-		return;
+		if (!link_send(&links->dnsd, &packet, -1)) {
+			walk_unask(&r->walk, q.number);
+			return;
+		}
 	}
 }
 
@@ -281,8 +272,9 @@ step(struct request *r)
 		case WALK_ASK:
 			if (r->state != REQUEST_DNS) {
 				r->state = REQUEST_DNS;
-				set_deadline(
-				    r, links->dnsd.fd < 0 ? LINK_MS : DNS_MS);
+				set_deadline(r, link_is_up(&links->dnsd)
+						    ? DNS_MS
+						    : LINK_MS);
 			}
 			ask(r);
 			return;
@@ -328,12 +320,12 @@ request_take(struct packet *p)
 {
 	uint64_t key = packet_get_u64(p);
 	struct str domain = packet_get_str(p, LIMIT_DOMAIN + 2);
-	struct request *r = p->bad || p->type != 'C' ? NULL : request_new();
 
-	if (r == NULL && (p->bad || p->type != 'C')) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+	if (p->bad || p->type != 'C') {
+		link_complain(&links->qmgr, p->type);
 		return;
 	}
+	struct request *r = request_new();
 	if (r == NULL) {
 		/* a full link: qmgr's own timer answers for us */
 		(void)send_failure(key, VERDICT_DEFER,
@@ -342,7 +334,7 @@ request_take(struct packet *p)
 	}
 	walk_begin(&r->walk, dialconf_world(conf), domain, next_seed());
 	if (!take_tried(p, &r->walk)) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
+		link_complain(&links->qmgr, p->type);
 		walk_end(&r->walk, VERDICT_DEFER, STR("4.3.0 bad request"));
 	}
 	request_count++;
@@ -360,7 +352,7 @@ request_answer(struct packet *p)
 	uint32_t number = key & ((1U << QUESTION_BITS) - 1);
 
 	if (p->bad || p->type != 'A') {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "dnsd"));
+		link_complain(&links->dnsd, p->type);
 		return;
 	}
 	if (slot >= slots_made)
@@ -397,11 +389,11 @@ dnsd_back(struct request *r)
 }
 
 void
-request_link_lost(const struct watch *w)
+request_link_lost(struct link *l)
 {
-	if (w == &links->dnsd)
+	if (l == &links->dnsd)
 		each_in(REQUEST_DNS, dnsd_lost);
-	if (w != &links->qmgr)
+	if (l != &links->qmgr)
 		return;
 	for (size_t i = 0; i < slots_made; i++)
 		if (requests[i]->state != REQUEST_FREE)
@@ -409,20 +401,20 @@ request_link_lost(const struct watch *w)
 }
 
 void
-request_link_made(const struct watch *w)
+request_link_made(struct link *l)
 {
-	if (w == &links->dnsd)
+	if (l == &links->dnsd)
 		each_in(REQUEST_DNS, dnsd_back);
-	else if (w == &links->remote)
+	else if (l == &links->remote)
 		each_in(REQUEST_HAND, hand_over);
 }
 
 void
-request_link_writable(const struct watch *w)
+request_link_room(struct link *l)
 {
-	if (w == &links->qmgr)
+	if (l == &links->qmgr)
 		each_in(REQUEST_TELL, tell);
-	else if (w == &links->dnsd)
+	else if (l == &links->dnsd)
 		each_in(REQUEST_DNS, ask);
 	else
 		each_in(REQUEST_HAND, hand_over);

@@ -5,13 +5,12 @@
 #ifndef REQUEST_H
 #define REQUEST_H
 
-#include "common/loop.h"
-#include "common/packet.h"
+#include "common/link.h"
 #include "send/dialconf.h"
 
-/* The neighbours; fd is -1 where there is no link. */
+/* The neighbours.  Their room() and lost() are the functions below. */
 struct request_links {
-	struct watch qmgr, dnsd, remote;
+	struct link qmgr, dnsd, remote;
 };
 
 /* Keeps the pointer.  seed: from the kernel. */
@@ -22,9 +21,9 @@ void request_configure(const struct dialconf *);
 void request_take(struct packet *);
 void request_answer(struct packet *);
 /* One of the links was closed, was made, or takes packets again. */
-void request_link_lost(const struct watch *);
-void request_link_made(const struct watch *);
-void request_link_writable(const struct watch *);
+void request_link_lost(struct link *);
+void request_link_made(struct link *);
+void request_link_room(struct link *);
 /* Ends what took too long; ms until the next look, -1: none is needed. */
 int request_time(void);
 
