@@ -26,7 +26,8 @@ enum {
 	STARVED_MS = 500,      /* memory is looked at so often */
 	ANSWERS = 1024,	       /* room for their answers */
 	READ = 64 * 1024,
-	ACCEPTS_AT_ONCE = 64
+	ACCEPTS_AT_ONCE = 64,
+	REFUSAL_LOG_MS = 1000
 };
 
 struct stream {
@@ -55,7 +56,8 @@ static unsigned stream_count, local_count;
 static int64_t accept_at;
 static uid_t smtpd_uid;
 static uint64_t local_number;
-static int64_t next_look;
+static int64_t next_look, refused_said_ms;
+static uint64_t refused; /* local ones, since the last line about it */
 static char scratch[READ + LIMIT_FRAME + FRAME_ROOM(0) + READ];
 
 /* ---- life ---- */
@@ -165,7 +167,7 @@ watch_again(struct stream *s)
 	}
 }
 
-/* ---- input ---- */
+/* ---- input and output ---- */
 
 static void
 drop(struct stream *s)
@@ -191,8 +193,6 @@ parse(struct stream *s, struct str in)
 	if (session_must_wait(&s->session))
 		pause_reading(s);
 }
-
-/* ---- input and output ---- */
 
 static void
 read_input(struct stream *s)
@@ -357,6 +357,28 @@ rest_from_accepting(int error)
 	accept_at = clock_mono_ms() + ACCEPT_PAUSE_MS;
 }
 
+static bool
+is_welcome(uid_t uid)
+{
+	return local_count < LOCAL_MAX &&
+	       (uid == 0 || uid == smtpd_uid ||
+		   count_of_user(uid) < LOCAL_PER_USER);
+}
+
+static void
+refuse(int fd, uid_t uid)
+{
+	int64_t now = clock_mono_ms();
+	io_close(&fd);
+	refused++;
+	if (now - refused_said_ms < REFUSAL_LOG_MS && refused_said_ms != 0)
+		return;
+	LOG(WARN, "too-many-local", F_NUM("refused", refused),
+	    F_NUM("uid", uid), F_NUM("all", local_count));
+	refused = 0;
+	refused_said_ms = now;
+}
+
 static void
 on_accept(struct watch *w, uint32_t events)
 {
@@ -372,15 +394,12 @@ on_accept(struct watch *w, uint32_t events)
 			rest_from_accepting(errno);
 		if (fd < 0)
 			return;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ||
-		    local_count >= LOCAL_MAX ||
-		    (peer.uid != 0 && peer.uid != smtpd_uid &&
-			count_of_user(peer.uid) >= LOCAL_PER_USER)) {
-			LOG(WARN, "too-many-local", F_NUM("all", local_count));
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
 			io_close(&fd);
-			continue;
-		}
-		open_local(fd, peer.uid);
+		else if (!is_welcome(peer.uid))
+			refuse(fd, peer.uid);
+		else
+			open_local(fd, peer.uid);
 	}
 }
 

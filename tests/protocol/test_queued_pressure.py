@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: ISC
 """postern-queued when its memory is held by those who do not go on."""
+import os
+import socket
 import time
+
+import pytest
 
 from queued_world import Listen, World, frame
 
@@ -30,3 +34,26 @@ def test_stalled_messages_give_way_to_others():
         # no more were interrupted than was needed
         stalled[-1].send(frame("C"))
         assert stalled[-1].answer()[0] == "K"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_one_user_fills_neither_the_places_nor_the_log():
+    with World() as w:
+        mine = []
+        os.seteuid(65534)
+        try:
+            for _ in range(600):
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                s.connect(w.door_path)
+                mine.append(s)
+        finally:
+            os.seteuid(0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.connect(w.door_path)
+            s.settimeout(10)
+            s.sendall(frame("F", "") + frame("T", RCPT) + frame("B", b"y") +
+                      frame("C"))
+            assert b":K" in s.recv(100)
+        assert 1 <= w.log().count("event=too-many-local") <= 3
+        for s in mine:
+            s.close()
