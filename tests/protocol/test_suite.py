@@ -82,6 +82,10 @@ def test_a_killed_role_is_back_within_a_second(suite, role):
     check_mail_flows(suite)
 
 
+def test_the_log_is_not_for_everybody(suite):
+    assert os.stat(suite.env["LOG"]).st_mode & 0o007 == 0
+
+
 def test_reload_costs_no_session(suite):
     with smtplib.SMTP(*suite.smtp, timeout=20) as s:
         s.ehlo()
