@@ -39,7 +39,8 @@ static void
 lose(struct link *l)
 {
 	link_close(l);
-	l->lost(l);
+	if (l->lost != NULL)
+		l->lost(l);
 }
 
 static void

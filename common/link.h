@@ -18,7 +18,7 @@ struct link {
 	/* There is room to send again.  May be NULL. */
 	void (*room)(struct link *);
 	/* The peer is gone, and what it said before was read; the link is down
-	 * already. */
+	 * already.  May be NULL. */
 	void (*lost)(struct link *);
 };
 

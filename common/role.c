@@ -12,15 +12,17 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 
-enum { CHANNEL_PACKET = 256 };
+static void take_packet(struct link *, struct packet *, int *, size_t);
+static void start_is_gone(struct link *);
 
 static const struct role *self;
-static struct watch channel;
+static struct link channel =
+    LINK_DOWN("start", take_packet, NULL, start_is_gone);
 
 static void
 say(const char *text)
@@ -86,21 +88,20 @@ take_link(struct packet *p, int *fds, size_t nfds)
 	struct str peer = packet_get_str(p, LOG_LINE);
 	if (!packet_end(p) || nfds != 1 || self->on_link == NULL ||
 	    io_nonblock(fds[0], true) < 0) {
-		packet_close_fds(fds, nfds);
 		LOG(ERROR, "bad-link", F_STR("peer", peer));
 		return;
 	}
-	self->on_link(peer, fds[0]);
+	int fd = fds[0];
+	fds[0] = -1;
+	self->on_link(peer, fd);
 }
 
 static void
-take_packet(struct packet *p, int *fds, size_t nfds)
+take_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	if (p->type == 'L') {
+	(void)l;
+	if (p->type == 'L')
 		take_link(p, fds, nfds);
-		return;
-	}
-	packet_close_fds(fds, nfds);
 	if (p->type == 'H' && self->on_reload != NULL)
 		self->on_reload();
 	if (p->type != 'Q')
@@ -112,38 +113,17 @@ take_packet(struct packet *p, int *fds, size_t nfds)
 }
 
 static void
-on_channel(struct watch *w, uint32_t events)
+start_is_gone(struct link *l)
 {
-	char storage[CHANNEL_PACKET];
-	(void)events;
-	for (;;) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int n = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, fds, &nfds);
-		if (n == 0) {
-			LOG(INFO, "exit", F_TEXT("reason", "start is gone"));
-			_exit(EXITCODE_DONE);
-		}
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0)
-			die(EXITCODE_TEMPORARY, "channel to start", errno);
-		struct packet p = packet_open(bytes);
-		take_packet(&p, fds, nfds);
-	}
+	(void)l;
+	LOG(INFO, "exit", F_TEXT("reason", "start is gone"));
+	_exit(EXITCODE_DONE);
 }
 
 void
 role_ready(void)
 {
-	char text[2];
-	struct buf ready = BUF_ON(text);
-	packet_begin(&ready, 'R');
-	packet_u8(&ready, (uint8_t)sandbox_landlock());
-	channel = (struct watch){ .fd = ROLE_FD_START, .ready = on_channel };
-	if (packet_send(ROLE_FD_START, buf_str(&ready), NULL, 0) < 0 ||
-	    loop_add(&channel, EPOLLIN) < 0)
+	if (packet_send(ROLE_FD_START, STR("R"), NULL, 0) < 0 ||
+	    !link_open(&channel, ROLE_FD_START))
 		die(EXITCODE_TEMPORARY, "channel to start", errno);
 }

@@ -12,19 +12,19 @@
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/limits.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/role.h"
 #include "common/template.h"
 
-enum {
-	SESSIONS_PER_TURN = 64, /* then the loop looks at the channel again */
-	REAP_MS = 1000, /* ended children are reaped at least so often */
-	SESSION_PACKET = 512
-};
+enum { REAP_MS = 1000 /* ended children are reaped at least so often */ };
+
+static void session_start(struct link *, struct packet *, int *, size_t);
+static void listen_lost(struct link *);
 
 static const struct template_service *service;
-static struct watch link_watch = { .fd = -1 };
+static struct link listener =
+    LINK_DOWN("listen", session_start, NULL, listen_lost);
 static unsigned live, served;
 static bool retiring;
 
@@ -114,12 +114,11 @@ template_live(void)
 /* ---- the link to listen ---- */
 
 static void
-link_drop(void)
+listen_lost(struct link *l)
 {
-	if (link_watch.fd < 0)
-		return;
-	loop_remove(&link_watch);
-	io_close(&link_watch.fd);
+	(void)l;
+	if (retiring)
+		loop_stop();
 }
 
 /* From here on listen cannot send; what it has sent can still be read. */
@@ -129,85 +128,52 @@ retire(void)
 	if (retiring)
 		return;
 	retiring = true;
-	if (link_watch.fd < 0)
+	if (!link_is_up(&listener))
 		loop_stop();
-	else if (shutdown(link_watch.fd, SHUT_RD) != 0)
+	else if (shutdown(listener.watch.fd, SHUT_RD) != 0)
 		LOG(WARN, "shutdown", F_ERRNO(errno));
 }
 
 static bool
-session_parse(struct str bytes, struct template_session *s)
+session_parse(struct packet *p, struct template_session *s)
 {
-	struct packet p = packet_open(bytes);
-
-	s->sid = packet_get_str(&p, LIMIT_SID);
-	s->peer_ip = packet_get_str(&p, LIMIT_PEER);
-	s->peer_port = packet_get_u32(&p);
-	s->local_ip = packet_get_str(&p, LIMIT_PEER);
-	s->local_port = packet_get_u32(&p);
-	s->relay = packet_get_u8(&p) == 1;
-	return packet_end(&p) && p.type == 'S' && s->nfds == service->fd_count;
+	s->sid = packet_get_str(p, LIMIT_SID);
+	s->peer_ip = packet_get_str(p, LIMIT_PEER);
+	s->peer_port = packet_get_u32(p);
+	s->local_ip = packet_get_str(p, LIMIT_PEER);
+	s->local_port = packet_get_u32(p);
+	s->relay = packet_get_u8(p) == 1;
+	return packet_end(p) && p->type == 'S' && s->nfds == service->fd_count;
 }
 
 static void
-session_start(struct str bytes, struct template_session *s)
+session_start(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	if (!session_parse(bytes, s)) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", service->peer));
-		packet_close_fds(s->fds, s->nfds);
+	struct template_session s = { .nfds = nfds };
+
+	memcpy(s.fds, fds, nfds * sizeof(fds[0]));
+	if (!session_parse(p, &s)) {
+		link_complain(l, p->type);
 		return;
 	}
-	int pid = template_fork(s->fds, s->nfds);
+	int pid = template_fork(fds, nfds);
 	if (pid == 0) {
-		service->serve(s);
-		_exit(0);
+		service->serve(&s);
+		_exit(EXITCODE_DONE);
 	}
 	if (pid < 0)
-		LOG(ERROR, "fork", F_STR("sid", s->sid), F_ERRNO(errno));
-	packet_close_fds(s->fds, s->nfds);
+		LOG(ERROR, "fork", F_STR("sid", s.sid), F_ERRNO(errno));
 	if (++served >= service->max_sessions)
 		retire();
 }
 
 static void
-on_session(struct watch *w, uint32_t events)
-{
-	static char storage[SESSION_PACKET];
-
-	(void)events;
-	for (int i = 0; i < SESSIONS_PER_TURN; i++) {
-		struct template_session s = { .nfds = 0 };
-		struct str bytes;
-		int r = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, s.fds, &s.nfds);
-		if (r > 0) {
-			session_start(bytes, &s);
-		} else if (r < 0 && errno == EMSGSIZE) {
-			LOG(ERROR, "bad-packet", F_TEXT("link", service->peer));
-		} else if (r == 0 || (errno != EAGAIN && errno != EINTR)) {
-			link_drop();
-			if (retiring)
-				loop_stop();
-			return;
-		} else {
-			return;
-		}
-	}
-}
-
-static void
 on_link(struct str peer, int fd)
 {
-	if (retiring || !str_eq(peer, str_of(service->peer))) {
+	if (retiring || !str_eq(peer, str_of(service->peer)))
 		io_close(&fd);
-		return;
-	}
-	link_drop();
-	link_watch = (struct watch){ .fd = fd, .ready = on_session };
-	if (loop_add(&link_watch, EPOLLIN) != 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&link_watch.fd);
-	}
+	else
+		(void)link_open(&listener, fd);
 }
 
 static int
@@ -239,6 +205,7 @@ template_run(const struct template_service *s, int argc, char **argv)
 
 	(void)argc;
 	service = s;
+	listener.name = s->peer;
 	role_init(&role, 1, bare);
 	if (s->prepare != NULL)
 		s->prepare();
