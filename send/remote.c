@@ -17,8 +17,8 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/ip.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "common/template.h"
@@ -40,7 +40,6 @@ static const struct sandbox sandbox = {
 enum {
 	CHILDREN_MAX = 4096,
 	CONNECTIONS_MAX = 5000, /* then the template is replaced */
-	CONNECTIONS_PER_TURN = 32,
 	REAP_MS = 1000,
 	CONNECT_PACKET = 1024
 };
@@ -56,9 +55,17 @@ struct child {
 };
 
 static struct child children[CHILDREN_MAX];
-static unsigned child_count, served, unsent;
+static unsigned served;		  /* connections */
+static unsigned unsent;		  /* children that qmgr was not told of */
 static bool retiring, end_unsent; /* E is still to be said to qmgr */
-static struct watch qmgr = { .fd = -1 }, dial = { .fd = -1 };
+
+static void qmgr_spoke(struct link *, struct packet *, int *, size_t);
+static void tell_qmgr(struct link *);
+static void qmgr_lost(struct link *);
+static void take_connection(struct link *, struct packet *, int *, size_t);
+
+static struct link qmgr = LINK_DOWN("qmgr", qmgr_spoke, tell_qmgr, qmgr_lost);
+static struct link dial = LINK_DOWN("dial", take_connection, NULL, NULL);
 
 static char helo_bytes[CONTROL_LINE_MAX];
 static struct buf helo = { .p = helo_bytes, .cap = sizeof(helo_bytes) };
@@ -96,7 +103,6 @@ child_forget(struct child *c)
 	if (c->job_far >= 0)
 		unsent--;
 	io_close(&c->job_far);
-	child_count--;
 }
 
 /* A child says nothing; the end of its control socket is its own end. */
@@ -123,8 +129,9 @@ child_slot(void)
 
 /* ---- qmgr ---- */
 
-static int
-say_child(const struct child *c)
+/* False: qmgr's link takes no more now, or is gone. */
+static bool
+introduce(struct child *c)
 {
 	static char storage[CONNECT_PACKET];
 	struct buf packet = BUF_ON(storage);
@@ -135,81 +142,49 @@ say_child(const struct child *c)
 	packet_str(&packet, (struct str){ c->domain, c->domain_n });
 	packet_str(&packet, (struct str){ c->host, c->host_n });
 	packet_str(&packet, (struct str){ c->ip, c->ip_n });
-	return packet_send(qmgr.fd, buf_str(&packet), &c->job_far, 1);
+	if (!link_send(&qmgr, &packet, c->job_far))
+		return false;
+	io_close(&c->job_far);
+	unsent--;
+	return true;
+}
+
+/* Introduces the children that qmgr does not know yet, then says E. */
+static void
+tell_qmgr(struct link *l)
+{
+	char type;
+	struct buf end = { .p = &type, .cap = 1 };
+
+	for (size_t i = 0; i < CHILDREN_MAX && unsent > 0; i++) {
+		struct child *c = &children[i];
+
+		if (c->watch.fd >= 0 && c->job_far >= 0 && !introduce(c))
+			return;
+	}
+	packet_begin(&end, 'E');
+	if (end_unsent && link_send(l, &end, -1))
+		end_unsent = false;
 }
 
 static void
-qmgr_gone(void)
+qmgr_spoke(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	loop_remove(&qmgr);
-	io_close(&qmgr.fd);
+	(void)fds;
+	(void)nfds;
+	link_complain(l, p->type);
+}
+
+static void
+qmgr_lost(struct link *l)
+{
+	(void)l;
 	end_unsent = false;
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		if (children[i].watch.fd < 0 || children[i].job_far < 0)
 			continue;
 		io_close(&children[i].job_far);
 		unsent--;
-	}
-}
-
-enum introduced { INTRODUCED, LINK_FULL, LINK_GONE };
-
-static enum introduced
-introduce(struct child *c)
-{
-	if (say_child(c) < 0)
-		return errno == EAGAIN ? LINK_FULL : LINK_GONE;
-	io_close(&c->job_far);
-	unsent--;
-	return INTRODUCED;
-}
-
-/* Introduces the children that qmgr does not know yet, then says E. */
-static void
-tell_qmgr(void)
-{
-	enum introduced went = INTRODUCED;
-
-	for (size_t i = 0; i < CHILDREN_MAX && unsent > 0; i++) {
-		struct child *c = &children[i];
-
-		if (c->watch.fd < 0 || c->job_far < 0)
-			continue;
-		went = introduce(c);
-		if (went != INTRODUCED)
-			break;
-	}
-	if (went == INTRODUCED && end_unsent &&
-	    packet_send(qmgr.fd, STR("E"), NULL, 0) < 0)
-		went = errno == EAGAIN ? LINK_FULL : LINK_GONE;
-	if (went == INTRODUCED)
-		end_unsent = false;
-	if (went == LINK_GONE)
-		qmgr_gone();
-	else
-		loop_change(
-		    &qmgr, went == LINK_FULL ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
-static void
-on_qmgr(struct watch *w, uint32_t events)
-{
-	char storage[64];
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds;
-
-	if ((events & EPOLLOUT) != 0)
-		tell_qmgr();
-	if ((events & ~(uint32_t)EPOLLOUT) == 0 || w->fd < 0)
-		return;
-	int got = packet_recv(
-	    w->fd, storage, sizeof(storage), MSG_DONTWAIT, &bytes, fds, &nfds);
-	if (got > 0) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
-		packet_close_fds(fds, nfds);
-	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-		qmgr_gone();
 	}
 }
 
@@ -238,18 +213,14 @@ child_resume(struct child *c)
 static void
 qmgr_linked(int fd)
 {
-	qmgr_gone();
-	qmgr = (struct watch){ .fd = fd, .ready = on_qmgr };
-	if (loop_add(&qmgr, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&qmgr.fd);
+	qmgr_lost(&qmgr);
+	if (!link_open(&qmgr, fd))
 		return;
-	}
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
 		if (children[i].watch.fd >= 0)
 			child_resume(&children[i]);
 	end_unsent = true;
-	tell_qmgr();
+	tell_qmgr(&qmgr);
 }
 
 /* ---- dial ---- */
@@ -262,19 +233,17 @@ put_field(char *to, size_t *n, size_t cap, struct str s)
 }
 
 static bool
-parse_connection(struct str bytes, struct child *c)
+parse_connection(struct packet *p, struct child *c)
 {
-	struct packet p = packet_open(bytes);
-
-	c->key = packet_get_u64(&p);
-	struct str domain = packet_get_str(&p, CLIENT_HOST_MAX);
-	struct str host = packet_get_str(&p, CLIENT_HOST_MAX);
-	struct str ip = packet_get_str(&p, CLIENT_IP_MAX);
-	(void)packet_get_u32(&p); /* port */
+	c->key = packet_get_u64(p);
+	struct str domain = packet_get_str(p, CLIENT_HOST_MAX);
+	struct str host = packet_get_str(p, CLIENT_HOST_MAX);
+	struct str ip = packet_get_str(p, CLIENT_IP_MAX);
+	(void)packet_get_u32(p); /* port */
 	put_field(c->domain, &c->domain_n, sizeof(c->domain), domain);
 	put_field(c->host, &c->host_n, sizeof(c->host), host);
 	put_field(c->ip, &c->ip_n, sizeof(c->ip), ip);
-	return packet_end(&p) && p.type == 'C';
+	return packet_end(p) && p->type == 'C';
 }
 
 _Noreturn static void
@@ -321,7 +290,6 @@ child_start(struct child *c, int net, int *job, int *control)
 	c->job_far = job[1];
 	c->watch =
 	    (struct watch){ .fd = control[1], .ready = on_child, .arg = c };
-	child_count++;
 	unsent++;
 	job[1] = control[1] = -1;
 	if (pid < 0) {
@@ -336,21 +304,10 @@ child_start(struct child *c, int net, int *job, int *control)
 }
 
 static void
-take_connection(struct str bytes, int net)
+start_for(struct child *c, int net)
 {
-	struct child *c = child_slot();
 	int job[2] = { -1, -1 }, control[2] = { -1, -1 };
 
-	if (c == NULL) {
-		LOG(ERROR, "too-many-children", F_NUM("limit", CHILDREN_MAX));
-		return;
-	}
-	if (!parse_connection(bytes, c)) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
-		return;
-	}
-	if (qmgr.fd < 0)
-		return; /* nobody waits for this connection any more */
 	if (io_pair(SOCK_SEQPACKET, job) < 0 ||
 	    io_pair(SOCK_SEQPACKET, control) < 0)
 		LOG(ERROR, "socketpair", F_ERRNO(errno));
@@ -360,24 +317,8 @@ take_connection(struct str bytes, int net)
 		io_close(&job[i]);
 		io_close(&control[i]);
 	}
-	if (c->job_far < 0)
-		return;
-	switch (introduce(c)) {
-	case INTRODUCED:
-		break;
-	case LINK_FULL:
-		loop_change(&qmgr, EPOLLIN | EPOLLOUT);
-		break;
-	case LINK_GONE:
-		qmgr_gone();
-	}
-}
-
-static void
-dial_gone(void)
-{
-	loop_remove(&dial);
-	io_close(&dial.fd);
+	if (c->job_far >= 0)
+		(void)introduce(c); /* else: when there is room */
 }
 
 /* From here on dial cannot send, and keeps what it has for the next template;
@@ -386,52 +327,23 @@ static void
 retire(void)
 {
 	retiring = true;
-	if (dial.fd >= 0 && shutdown(dial.fd, SHUT_RD) < 0)
-		dial_gone();
+	if (link_is_up(&dial) && shutdown(dial.watch.fd, SHUT_RD) < 0)
+		link_close(&dial);
 }
 
 static void
-on_dial(struct watch *w, uint32_t events)
+take_connection(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	static char storage[CONNECT_PACKET];
+	struct child *c = child_slot();
 
-	(void)events;
-	for (int i = 0; i < CONNECTIONS_PER_TURN && w->fd >= 0; i++) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int got = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, fds, &nfds);
-
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (got == 0 || (got < 0 && errno != EMSGSIZE)) {
-			dial_gone();
-			return;
-		}
-		if (got < 0 || nfds != 1)
-			LOG(ERROR, "bad-packet", F_TEXT("link", "dial"));
-		else
-			take_connection(bytes, fds[0]);
-		packet_close_fds(fds, nfds);
-		if (++served >= CONNECTIONS_MAX)
-			retire();
-	}
-}
-
-static void
-dial_linked(int fd)
-{
-	dial_gone();
-	if (retiring) {
-		io_close(&fd);
-		return;
-	}
-	dial = (struct watch){ .fd = fd, .ready = on_dial };
-	if (loop_add(&dial, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_ERRNO(errno));
-		io_close(&dial.fd);
-	}
+	if (++served >= CONNECTIONS_MAX)
+		retire();
+	if (c == NULL)
+		LOG(ERROR, "too-many-children", F_NUM("limit", CHILDREN_MAX));
+	else if (nfds != 1 || !parse_connection(p, c))
+		link_complain(l, p->type);
+	else if (link_is_up(&qmgr)) /* else: nobody waits for it any more */
+		start_for(c, fds[0]);
 }
 
 /* ---- the role ---- */
@@ -441,8 +353,8 @@ on_link(struct str peer, int fd)
 {
 	if (str_eq(peer, STR("qmgr")))
 		qmgr_linked(fd);
-	else if (str_eq(peer, STR("dial")))
-		dial_linked(fd);
+	else if (str_eq(peer, STR("dial")) && !retiring)
+		(void)link_open(&dial, fd);
 	else
 		io_close(&fd);
 }
@@ -452,7 +364,8 @@ before_wait(void)
 {
 	if (template_reap() > 0)
 		retire();
-	if (retiring && dial.fd < 0 && (unsent == 0 || qmgr.fd < 0))
+	if (retiring && !link_is_up(&dial) &&
+	    (unsent == 0 || !link_is_up(&qmgr)))
 		loop_stop();
 	return template_live() > 0 ? REAP_MS : -1;
 }
