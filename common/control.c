@@ -183,12 +183,19 @@ control_number(int dirfd, const char *name, uint64_t *v)
 	return 0;
 }
 
+static void
+put_host_name(struct buf *out)
+{
+	struct utsname u;
+	buf_puts(out, uname(&u) == 0 ? u.nodename : "localhost");
+}
+
+/* Most lines without a default of their own are about this host. */
 static int
 put_default(int dirfd, const struct control_setting *s, struct buf *out)
 {
 	if (strcmp(s->name, "me") == 0) {
-		struct utsname u;
-		buf_puts(out, uname(&u) == 0 ? u.nodename : "localhost");
+		put_host_name(out);
 		return 0;
 	}
 	if (s->fallback != NULL) {
@@ -202,8 +209,8 @@ put_default(int dirfd, const struct control_setting *s, struct buf *out)
 	int found = first_line(dirfd, "me", &me);
 	if (found < 0)
 		return -1;
-	if (found == 0 && put_default(dirfd, control_find("me"), &me) < 0)
-		return -1;
+	if (found == 0)
+		put_host_name(&me);
 	buf_put(out, buf_str(&me));
 	return 0;
 }
