@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: ISC
  * login: see the header.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/ip.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/loop.h"
-#include "common/packet.h"
 #include "common/verdict.h"
 #include "users/hasher.h"
 #include "users/line.h"
@@ -58,7 +56,13 @@ void (*login_done)(void *owner, char verdict, const char *text);
 static struct attempt attempts[LOGIN_MAX];
 static unsigned busy;
 static uint64_t last_key;
-static struct watch become = { .fd = -1 };
+
+static void take_answer(struct link *, struct packet *, int *, size_t);
+static void hand_over_waiting(struct link *);
+static void become_lost(struct link *);
+
+static struct link become =
+    LINK_DOWN("become", take_answer, hand_over_waiting, become_lost);
 
 static const char wrong_login[] = "5.7.8 authentication failed";
 static const char too_many[] = "4.7.0 too many logins at once";
@@ -133,25 +137,19 @@ hand_over(struct attempt *a)
 	static char room[PACKET_MAX];
 	struct buf b = BUF_ON(room);
 	put_start(&b, a);
-	if (become.fd < 0 || b.full) {
-		finish(a, VERDICT_DEFER, no_mail);
-		return;
-	}
-	if (packet_send(become.fd, buf_str(&b), a->fds, LOGIN_FDS) == 0) {
+	if (!b.full && link_send_fds(&become, &b, a->fds, LOGIN_FDS)) {
 		packet_close_fds(a->fds, LOGIN_FDS);
 		a->state = HANDED;
 		a->since = clock_mono_ms();
-	} else if (errno == EAGAIN || errno == ETOOMANYREFS) {
-		loop_change(&become, EPOLLIN | EPOLLOUT);
-	} else {
+	} else if (b.full || !become.blocked) {
 		finish(a, VERDICT_DEFER, no_mail);
 	}
 }
 
 static void
-hand_over_waiting(void)
+hand_over_waiting(struct link *l)
 {
-	loop_change(&become, EPOLLIN);
+	(void)l;
 	for (size_t i = 0; i < LOGIN_MAX; i++)
 		if (attempts[i].state == RIGHT)
 			hand_over(&attempts[i]);
@@ -167,68 +165,43 @@ handed(uint64_t key)
 }
 
 static void
-take_answer(struct str bytes)
+take_answer(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
 	char room[LIMIT_REPORT];
 	struct buf text = BUF_ON(room);
-	struct packet p = packet_open(bytes);
-	uint64_t key = packet_get_u64(&p);
-	if (p.type == VERDICT_DEFER)
-		buf_put(&text, packet_get_str(&p, sizeof(room) - 1));
+	uint64_t key = packet_get_u64(p);
+	(void)fds;
+	(void)nfds;
+	if (p->type == VERDICT_DEFER)
+		buf_put(&text, packet_get_str(p, sizeof(room) - 1));
 	struct attempt *a = handed(key);
-	if (!packet_end(&p) || (p.type != 'K' && p.type != 'Z')) {
-		LOG(ERROR, "bad-packet", F_TEXT("link", "become"));
+	if (!packet_end(p) ||
+	    (p->type != VERDICT_OK && p->type != VERDICT_DEFER)) {
+		link_complain(l, p->type);
 		return;
 	}
 	if (!a) /* too late */
 		return;
 	const char *why = buf_cstr(&text);
-	finish(a, p.type, p.type == 'K' || !why ? no_mail : why);
+	finish(a, p->type, p->type == VERDICT_OK || !why ? no_mail : why);
 }
 
 static void
-become_lost(void)
+become_lost(struct link *l)
 {
-	loop_remove(&become);
-	io_close(&become.fd);
+	(void)l;
 	for (size_t i = 0; i < LOGIN_MAX; i++)
 		if (attempts[i].state == HANDED)
 			finish(&attempts[i], VERDICT_DEFER, no_mail);
 }
 
-static void
-on_become(struct watch *w, uint32_t events)
-{
-	static char storage[LIMIT_REPORT + 64];
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds;
-	if (events & EPOLLOUT)
-		hand_over_waiting();
-	if (w->fd < 0 || !(events & ~(uint32_t)EPOLLOUT))
-		return;
-	int n = packet_recv(
-	    w->fd, storage, sizeof(storage), MSG_DONTWAIT, &bytes, fds, &nfds);
-	if (n > 0) {
-		packet_close_fds(fds, nfds);
-		take_answer(bytes);
-	} else if (n == 0 || (errno != EAGAIN && errno != EMSGSIZE)) {
-		become_lost();
-	}
-}
-
 void
 login_link(int fd)
 {
-	if (become.fd >= 0)
-		become_lost();
-	become = (struct watch){ .fd = fd, .ready = on_become };
-	if (loop_add(&become, EPOLLIN) < 0) {
-		LOG(ERROR, "link", F_TEXT("peer", "become"), F_ERRNO(errno));
-		io_close(&become.fd);
-	}
-	if (become.fd >= 0)
-		hand_over_waiting();
+	link_close(&become);
+	become_lost(&become);
+	if (link_open(&become, fd))
+		hand_over_waiting(&become);
 }
 
 /* ---- checks ---- */

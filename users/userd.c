@@ -12,8 +12,8 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/limits.h"
+#include "common/link.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/privs.h"
 #include "common/role.h"
 #include "common/sandbox.h"
@@ -51,17 +51,12 @@ static const struct sandbox sandbox = {
 	.dir_count = N_ELEMENTS(dirs),
 };
 
-enum { LISTEN_PACKET = 256, TURN = 64 };
+static void take_session(struct link *, struct packet *, int *, size_t);
 
-/* A link from listen, over which sessions come. */
-struct source {
-	const char *peer;
-	struct watch watch;
-};
-
-static struct source sources[] = {
-	{ .peer = "listen-smtp", .watch = { .fd = -1 } },
-	{ .peer = "listen-pop3", .watch = { .fd = -1 } },
+/* Over these links listen's sessions come. */
+static struct link listeners[] = {
+	LINK_DOWN("listen-smtp", take_session, NULL, NULL),
+	LINK_DOWN("listen-pop3", take_session, NULL, NULL),
 };
 
 static struct tables *tables;
@@ -133,68 +128,27 @@ take_accounts(int fd)
 /* ---- links ---- */
 
 static void
-take_session(struct str bytes, int *fds, size_t nfds)
+take_session(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	struct packet p = packet_open(bytes);
-	struct str sid = packet_get_str(&p, LIMIT_SID);
-	struct str ip = packet_get_str(&p, LIMIT_PEER);
-	struct str service = packet_get_str(&p, LIMIT_USER);
+	struct str sid = packet_get_str(p, LIMIT_SID);
+	struct str ip = packet_get_str(p, LIMIT_PEER);
+	struct str service = packet_get_str(p, LIMIT_USER);
 	bool pop3 = str_eq(service, STR("pop3"));
-	if (packet_end(&p) && p.type == 'S' && nfds == 1 &&
-	    (pop3 || str_eq(service, STR("smtp")))) {
-		client_session(fds[0], sid, ip, pop3 ? CLIENT_L : CLIENT_R);
+	if (!packet_end(p) || p->type != 'S' || nfds != 1 ||
+	    (!pop3 && !str_eq(service, STR("smtp")))) {
+		link_complain(l, p->type);
 		return;
 	}
-	packet_close_fds(fds, nfds);
-	LOG(ERROR, "bad-packet", F_TEXT("link", "listen"));
-}
-
-static void
-drop_source(struct source *s)
-{
-	loop_remove(&s->watch);
-	io_close(&s->watch.fd);
-}
-
-static void
-on_source(struct watch *w, uint32_t events)
-{
-	char storage[LISTEN_PACKET];
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds;
-	(void)events;
-	for (unsigned i = 0; i < TURN; i++) {
-		int n = packet_recv(w->fd, storage, sizeof(storage),
-		    MSG_DONTWAIT, &bytes, fds, &nfds);
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n == 0 || (n < 0 && errno != EMSGSIZE)) {
-			drop_source(w->arg);
-			return;
-		}
-		if (n > 0)
-			take_session(bytes, fds, nfds);
-	}
-}
-
-static void
-add_source(struct source *s, int fd)
-{
-	drop_source(s);
-	s->watch = (struct watch){ .fd = fd, .ready = on_source, .arg = s };
-	if (loop_add(&s->watch, EPOLLIN) == 0)
-		return;
-	LOG(ERROR, "link", F_TEXT("peer", s->peer), F_ERRNO(errno));
-	io_close(&s->watch.fd);
+	client_session(fds[0], sid, ip, pop3 ? CLIENT_L : CLIENT_R);
+	fds[0] = -1;
 }
 
 static void
 on_link(struct str peer, int fd)
 {
-	for (size_t i = 0; i < N_ELEMENTS(sources); i++) {
-		if (str_eq(peer, str_of(sources[i].peer))) {
-			add_source(&sources[i], fd);
+	for (size_t i = 0; i < N_ELEMENTS(listeners); i++) {
+		if (str_eq(peer, str_of(listeners[i].name))) {
+			(void)link_open(&listeners[i], fd);
 			return;
 		}
 	}
