@@ -123,10 +123,10 @@ class Role:
             # numbers above those that are laid, so that none is overwritten
             a = os.dup2(far.fileno(), 30)
             b = os.dup2(dirfd, 31)
-            os.dup2(a, 3)
-            os.dup2(b, 4)
             high = [os.dup2(d.fileno(), 32 + i)
                     for i, d in enumerate(self.doors)]
+            os.dup2(a, 3)
+            os.dup2(b, 4)
             for i, d in enumerate(high):
                 os.dup2(d, 6 + i)
             for fd in given:
