@@ -26,7 +26,7 @@ void
 queue_view_clear(void)
 {
 	for (size_t i = 0; i < count; i++)
-		free((void *)(uintptr_t)rows[i].sender.p);
+		free(rows[i].storage);
 	count = 0;
 }
 
@@ -42,16 +42,18 @@ queue_view_add(const struct queue_row *row)
 		room = more;
 	}
 	struct queue_row r = *row;
-	char *p = malloc(r.sender.n + r.address.n + r.text.n + 1);
-	if (p == NULL)
+	r.storage = malloc(r.sender.n + r.address.n + r.text.n + 1);
+	if (r.storage == NULL)
 		return false;
-	struct str *parts[] = { &r.sender, &r.address, &r.text };
+	struct queue_row *kept = &rows[count++];
+	*kept = r;
+	char *p = kept->storage;
+	struct str *parts[] = { &kept->sender, &kept->address, &kept->text };
 	for (size_t i = 0; i < N_ELEMENTS(parts); i++) {
 		memcpy(p, parts[i]->p, parts[i]->n);
 		parts[i]->p = p;
 		p += parts[i]->n;
 	}
-	rows[count++] = r;
 	return true;
 }
 

@@ -16,6 +16,7 @@ struct queue_row {
 	uint32_t idx;
 	char state; /* n w h a b m, as in INTERNALS.md */
 	unsigned attempts;
+	char *storage; /* queue_view's own copy of the texts */
 };
 
 /* Keeps a copy.  False: no memory. */
