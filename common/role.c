@@ -123,7 +123,11 @@ start_is_gone(struct link *l)
 void
 role_ready(void)
 {
-	if (packet_send(ROLE_FD_START, STR("R"), NULL, 0) < 0 ||
+	char text[2];
+	struct buf ready = BUF_ON(text);
+	packet_begin(&ready, 'R');
+	packet_u8(&ready, (uint8_t)sandbox_landlock());
+	if (packet_send(ROLE_FD_START, buf_str(&ready), NULL, 0) < 0 ||
 	    !link_open(&channel, ROLE_FD_START))
 		die(EXITCODE_TEMPORARY, "channel to start", errno);
 }
