@@ -77,3 +77,11 @@ loop_run(int (*before_wait)(void))
 		ready_count = 0;
 	}
 }
+
+int64_t
+loop_sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}

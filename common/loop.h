@@ -29,5 +29,7 @@ void loop_remove(struct watch *);
  * returns the longest wait in ms, or -1 for no bound. */
 void loop_run(int (*before_wait)(void));
 void loop_stop(void);
+/* The shorter of two waits in ms; -1 is no bound. */
+int64_t loop_sooner(int64_t a, int64_t b);
 
 #endif

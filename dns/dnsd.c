@@ -200,20 +200,13 @@ end_old_questions(void)
 }
 
 static int
-sooner(int a, int b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
-}
-
-static int
 before_wait(void)
 {
 	int tick = resolver_tick();
 	int timers = events_run_timers();
+	int64_t wait = loop_sooner(tick, timers);
 
-	return sooner(sooner(tick, timers), end_old_questions());
+	return (int)loop_sooner(wait, end_old_questions());
 }
 
 int

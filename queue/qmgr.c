@@ -107,14 +107,6 @@ start_up(int64_t now)
 	}
 }
 
-static int64_t
-sooner(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
-}
-
 /* Everything that the packets of this round have led to is sent here, so that
  * one system call carries as much as can be. */
 static int
@@ -143,10 +135,10 @@ before_wait(void)
 	bounces_flush(now);
 	notes_flush();
 	if (phase != RUNNING || agents_busy())
-		wait = sooner(wait, TICK_MS);
+		wait = loop_sooner(wait, TICK_MS);
 	if (delivery_grouping())
-		wait = sooner(wait, 1000);
-	wait = sooner(wait, bounces_wait(now));
+		wait = loop_sooner(wait, 1000);
+	wait = loop_sooner(wait, bounces_wait(now));
 	return (int)(wait > SWEEP_MS ? SWEEP_MS : wait);
 }
 

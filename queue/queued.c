@@ -150,22 +150,16 @@ uid_of_smtpd(void)
 	return geteuid(); /* a suite of one user */
 }
 
-static int
-sooner(int a, int b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* Commits first: senders wait for it.  All of what the last round of the loop
  * brought goes to the disk in one write. */
 static int
 before_wait(void)
 {
-	int timeout = commit_run();
+	int64_t wait = commit_run();
 	teller_run();
-	timeout = sooner(timeout, tend_run());
-	timeout = sooner(timeout, stream_run());
-	return commit_waits() ? 0 : timeout;
+	wait = loop_sooner(wait, tend_run());
+	wait = loop_sooner(wait, stream_run());
+	return commit_waits() ? 0 : (int)wait;
 }
 
 static void

@@ -202,10 +202,8 @@ listening_socket(void)
 static int
 before_wait(void)
 {
-	int a = login_expire(), b = client_expire();
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
+	int logins = login_expire(), clients = client_expire();
+	return (int)loop_sooner(logins, clients);
 }
 
 static const struct role role = {
