@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "common/clock.h"
@@ -22,7 +23,7 @@ log_init(const char *role)
 	role_name = role;
 }
 
-int
+static int
 log_to_syslog(void)
 {
 	log_fd = -1;
@@ -40,6 +41,17 @@ log_to_syslog(void)
 	}
 	log_fd = fd;
 	return 0;
+}
+
+int
+log_off_network(void)
+{
+	struct stat net, err;
+	if (fstat(STDIN_FILENO, &net) < 0 || fstat(STDERR_FILENO, &err) < 0 ||
+	    !S_ISSOCK(net.st_mode) || net.st_ino != err.st_ino ||
+	    net.st_dev != err.st_dev)
+		return 0;
+	return log_to_syslog();
 }
 
 void

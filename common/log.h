@@ -33,10 +33,10 @@ struct log_field {
 
 /* Sets the role's name, and makes what libc sets up lazily.  Before any LOG. */
 void log_init(const char *role);
-/* Under inetd, where fd 2 is the network: lines go to /dev/log instead
- * (connected here, before the sandbox).  0, or -1 with errno: then nothing is
- * logged. */
-int log_to_syslog(void);
+/* For a program that inetd may start: when fd 2 is the network's socket, as
+ * fd 0 is, lines go to /dev/log instead (connected here, before the sandbox).
+ * 0, or -1 with errno: then nothing is logged. */
+int log_off_network(void);
 void log_event(
     enum log_level, const char *event, const struct log_field *, size_t count);
 

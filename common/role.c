@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "common/args.h"
 #include "common/die.h"
 #include "common/io.h"
 #include "common/layout.h"
@@ -25,26 +26,11 @@ static struct link channel =
     LINK_DOWN("start", take_packet, NULL, start_is_gone);
 
 static void
-say(const char *text)
-{
-	/* nowhere else to go when this fails */
-	(void)io_write_all(STDOUT_FILENO, str_of(text));
-}
-
-static void
 check_arguments(int argc, char **argv)
 {
-	struct str arg = argc > 1 ? str_of(argv[1]) : STR("");
 	if (argc == 1)
 		return;
-	if (str_eq(arg, STR("--help"))) {
-		say(self->help);
-		_exit(EXITCODE_DONE);
-	}
-	if (str_eq(arg, STR("--version"))) {
-		say("postern " POSTERN_VERSION "\n");
-		_exit(EXITCODE_DONE);
-	}
+	args_answer(str_of(argv[1]), self->help);
 	die(EXITCODE_PERMANENT,
 	    "this program takes no arguments but --help and --version", 0);
 }

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include "common/args.h"
 #include "common/die.h"
 #include "common/io.h"
 #include "common/limits.h"
@@ -76,15 +76,9 @@ args_parse(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		struct str a = str_of(argv[i]);
 		uint64_t v;
-		if (str_eq(a, STR("--help"))) {
-			(void)io_write_all(STDOUT_FILENO, str_of(help));
-			_exit(EXITCODE_DONE);
-		} else if (str_eq(a, STR("--version"))) {
-			(void)io_write_all(STDOUT_FILENO,
-			    STR("postern " POSTERN_VERSION "\n"));
-			_exit(EXITCODE_DONE);
-		} else if (str_eq(a, STR("-t")) && i + 1 < argc &&
-			   str_u64(str_of(argv[i + 1]), 86400, &v) && v > 0) {
+		args_answer(a, help);
+		if (str_eq(a, STR("-t")) && i + 1 < argc &&
+		    str_u64(str_of(argv[i + 1]), 86400, &v) && v > 0) {
 			self.timeout_s = (unsigned)v;
 			i++;
 		} else if (a.n > 0 && a.p[0] != '-' && i + 1 == argc) {
@@ -160,13 +154,7 @@ open_by_become(void)
 static void
 open_by_hand(void)
 {
-	struct stat net, err;
-
-	/* inetd: fd 2 is the network too */
-	if (fstat(FD_IN, &net) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
-	    S_ISSOCK(net.st_mode) && net.st_ino == err.st_ino &&
-	    net.st_dev == err.st_dev)
-		(void)log_to_syslog();
+	(void)log_off_network(); /* without a log rather than not at all */
 	self.sid = self.peer_ip = self.login = STR("-");
 	self.dirfd = open(self.maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (self.dirfd < 0)

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "common/args.h"
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
@@ -179,17 +179,6 @@ read_settings(void)
 	close(dirfd);
 }
 
-static void
-log_where_inetd_allows(void)
-{
-	struct stat net, err;
-
-	if (fstat(STDIN_FILENO, &net) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
-	    S_ISSOCK(net.st_mode) && net.st_ino == err.st_ino &&
-	    net.st_dev == err.st_dev)
-		(void)log_to_syslog();
-}
-
 /* As tcpserver and inetd count it, the session lasts until pop3d ends. */
 static void
 wait_for_end(int *life_fd, int end_fd)
@@ -212,7 +201,7 @@ run_by_hand(const char *tcpremoteip)
 	int life[2];
 
 	log_init("popup");
-	log_where_inetd_allows();
+	(void)log_off_network(); /* without a log rather than not at all */
 	layout_init();
 	read_settings();
 	privs_require("posternp");
@@ -237,14 +226,6 @@ main(int argc, char **argv)
 		return run_template(argc, argv);
 	if (argc == 1)
 		return run_by_hand(getenv("TCPREMOTEIP"));
-	if (str_eq(arg, STR("--help")))
-		return io_write_all(STDOUT_FILENO, str_of(help)) == 0
-			   ? EXITCODE_DONE
-			   : EXITCODE_TEMPORARY;
-	if (str_eq(arg, STR("--version")))
-		return io_write_all(STDOUT_FILENO,
-			   STR("postern " POSTERN_VERSION "\n")) == 0
-			   ? EXITCODE_DONE
-			   : EXITCODE_TEMPORARY;
+	args_answer(arg, help);
 	die(EXITCODE_PERMANENT, help, 0);
 }

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "common/address.h"
+#include "common/args.h"
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
@@ -149,36 +149,16 @@ static void
 args_parse(int argc, char **argv, struct arguments *a)
 {
 	struct str arg = argc == 2 ? str_of(argv[1]) : STR("");
-	struct str answer = STR("");
 
-	if (str_eq(arg, STR("--help")))
-		answer = str_of(help);
-	else if (str_eq(arg, STR("--version")))
-		answer = STR("postern " POSTERN_VERSION "\n");
-	else if (argc > 1)
+	args_answer(arg, help);
+	if (argc > 1)
 		die(EXITCODE_PERMANENT, "unknown argument; see --help", 0);
-	if (answer.n > 0)
-		_exit(io_write_all(STDOUT_FILENO, answer) == 0
-			  ? EXITCODE_DONE
-			  : EXITCODE_TEMPORARY);
 	a->peer_ip = str_of(getenv("TCPREMOTEIP"));
 	a->relay = getenv("RELAYCLIENT");
 	a->databytes = str_of(getenv("DATABYTES"));
 	if (a->relay != NULL && a->relay[0] != '\0')
 		die(EXITCODE_PERMANENT,
 		    "RELAYCLIENT must be empty: suffixes are not supported", 0);
-}
-
-/* Under inetd fd 2 is the network, and no place for a log. */
-static void
-log_elsewhere(void)
-{
-	struct stat net, err;
-
-	if (fstat(STDIN_FILENO, &net) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
-	    S_ISSOCK(net.st_mode) && net.st_ino == err.st_ino &&
-	    net.st_dev == err.st_dev && log_to_syslog() < 0)
-		die(EXITCODE_TEMPORARY, "no syslog", errno);
 }
 
 /* A socket of the suite below run/; -1 with errno. */
@@ -272,7 +252,8 @@ main(int argc, char **argv)
 	log_init("smtpd");
 	layout_init();
 	args_parse(argc, argv, &arguments);
-	log_elsewhere();
+	if (log_off_network() < 0)
+		die(EXITCODE_TEMPORARY, "no syslog", errno);
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
 	privs_require("posternd");

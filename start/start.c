@@ -15,9 +15,9 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "common/args.h"
 #include "common/control.h"
 #include "common/die.h"
-#include "common/io.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "start/accounts.h"
@@ -33,26 +33,13 @@ static const char help[] =
 static struct family family;
 static struct watch signals;
 
-static void
-say(const char *text)
-{
-	(void)io_write_all(
-	    STDOUT_FILENO, str_of(text)); /* nowhere to complain */
-}
-
 /* The log file or NULL. */
 static const char *
 args_parse(int argc, char **argv)
 {
 	family.root = getenv("POSTERN_ROOT");
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		say(help);
-		exit(EXITCODE_DONE);
-	}
-	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-		say("postern " POSTERN_VERSION "\n");
-		exit(EXITCODE_DONE);
-	}
+	if (argc == 2)
+		args_answer(str_of(argv[1]), help);
 	if (argc == 3 && strcmp(argv[1], "--log") == 0)
 		return argv[2];
 	if (argc != 1)
