@@ -12,6 +12,7 @@
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "install/arguments.h"
 #include "install/check.h"
 #include "install/cli.h"
 
@@ -43,17 +44,11 @@ check_all(struct check *c)
 int
 cli_check(int argc, char **argv)
 {
-	struct check c = { .json =
-			       argc == 2 && strcmp(argv[1], "--json") == 0 };
+	struct check c = { .json = false };
+	int code;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(help, stdout);
-		return EXITCODE_DONE;
-	}
-	if (argc > 1 && !c.json) {
-		fputs(help, stderr);
-		return EXITCODE_PERMANENT;
-	}
+	if (!arguments_json(argc, argv, help, &c.json, &code))
+		return code;
 	check_all(&c);
 	if (!c.json)
 		printf("%u mistake%s, %u warning%s\n", c.mistakes,

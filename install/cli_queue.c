@@ -176,6 +176,29 @@ read_id(const char *arg, uint64_t *id)
 	return false;
 }
 
+/* Asks for these messages; *code tells of unknown ones.  False: no use to go
+ * on. */
+static bool
+fetch_named(int argc, char **argv, int *code)
+{
+	for (int i = 0; i < argc; i++) {
+		uint64_t id;
+		size_t before = queue_view_count();
+
+		if (!read_id(argv[i], &id)) {
+			*code = EXITCODE_PERMANENT;
+			return false;
+		}
+		if (!fetch(id)) {
+			*code = away("qmgr");
+			return false;
+		}
+		if (queue_view_count() == before)
+			*code = unknown(argv[i]);
+	}
+	return true;
+}
+
 static int
 list(int argc, char **argv)
 {
@@ -188,17 +211,8 @@ list(int argc, char **argv)
 	}
 	if (argc == 0 && !fetch(0))
 		return away("qmgr");
-	for (int i = 0; i < argc; i++) {
-		uint64_t id;
-		size_t before = queue_view_count();
-
-		if (!read_id(argv[i], &id))
-			return EXITCODE_PERMANENT;
-		if (!fetch(id))
-			return away("qmgr");
-		if (queue_view_count() == before)
-			code = unknown(argv[i]);
-	}
+	if (!fetch_named(argc, argv, &code))
+		return code;
 	if (json)
 		queue_view_json();
 	else
@@ -213,17 +227,8 @@ show(int argc, char **argv)
 
 	if (argc == 0)
 		return usage();
-	for (int i = 0; i < argc; i++) {
-		uint64_t id;
-		size_t before = queue_view_count();
-
-		if (!read_id(argv[i], &id))
-			return EXITCODE_PERMANENT;
-		if (!fetch(id))
-			return away("qmgr");
-		if (queue_view_count() == before)
-			code = unknown(argv[i]);
-	}
+	if (!fetch_named(argc, argv, &code))
+		return code;
 	queue_view_details(clock_now());
 	return code;
 }

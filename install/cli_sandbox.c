@@ -2,8 +2,8 @@
  * `postern sandbox`: what the kernel says each running process may do.
  */
 #include <stdio.h>
-#include <string.h>
 #include "common/exitcode.h"
+#include "install/arguments.h"
 #include "install/cli.h"
 #include "install/json.h"
 #include "install/running.h"
@@ -126,16 +126,11 @@ int
 cli_sandbox(int argc, char **argv)
 {
 	static struct running rows[RUNNING_MAX];
-	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	bool json;
+	int code;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(help, stdout);
-		return EXITCODE_DONE;
-	}
-	if (argc > 1 && !json) {
-		fputs(help, stderr);
-		return EXITCODE_PERMANENT;
-	}
+	if (!arguments_json(argc, argv, help, &json, &code))
+		return code;
 	int n = running_read(rows);
 	if (n <= 0) {
 		fprintf(stderr, "postern sandbox: the suite does not run%s\n",

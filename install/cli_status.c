@@ -5,6 +5,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/exitcode.h"
+#include "install/arguments.h"
 #include "install/cli.h"
 #include "install/json.h"
 #include "install/queuestats.h"
@@ -149,16 +150,11 @@ cli_status(int argc, char **argv)
 {
 	static struct running rows[RUNNING_MAX];
 	static struct queuestats queue;
-	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	bool json;
+	int code;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		fputs(help, stdout);
-		return EXITCODE_DONE;
-	}
-	if (argc > 1 && !json) {
-		fputs(help, stderr);
-		return EXITCODE_PERMANENT;
-	}
+	if (!arguments_json(argc, argv, help, &json, &code))
+		return code;
 	int n = running_read(rows);
 	if (n <= 0)
 		return not_running(n, json);
