@@ -54,29 +54,22 @@ static const struct sandbox_rule base[] = {
 };
 
 /* Calls that no parser of a stranger's bytes has any business with: one of them
- * means that the process is no longer ours. */
+ * means that the process is no longer ours.  So do the kernel calls below. */
 static const int dangerous[] = {
 	SCMP_SYS(execve),
 	SCMP_SYS(execveat),
 	SCMP_SYS(fork),
 	SCMP_SYS(vfork),
 	SCMP_SYS(clone),
-	SCMP_SYS(ptrace),
-	SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev),
-	SCMP_SYS(process_madvise),
 	SCMP_SYS(kill),
 	SCMP_SYS(tkill),
 	SCMP_SYS(tgkill),
 	SCMP_SYS(rt_sigqueueinfo),
 	SCMP_SYS(rt_tgsigqueueinfo),
 	SCMP_SYS(pidfd_open),
-	SCMP_SYS(pidfd_getfd),
 	SCMP_SYS(pidfd_send_signal),
 	SCMP_SYS(prlimit64),
 	SCMP_SYS(setrlimit),
-	SCMP_SYS(unshare),
-	SCMP_SYS(setns),
 	SCMP_SYS(socket),
 	SCMP_SYS(socketpair),
 	SCMP_SYS(connect),
@@ -88,7 +81,6 @@ static const int dangerous[] = {
 	SCMP_SYS(openat),
 	SCMP_SYS(openat2),
 	SCMP_SYS(creat),
-	SCMP_SYS(open_by_handle_at),
 	SCMP_SYS(rename),
 	SCMP_SYS(renameat),
 	SCMP_SYS(renameat2),
@@ -111,6 +103,32 @@ static const int dangerous[] = {
 	SCMP_SYS(fchownat),
 	SCMP_SYS(lchown),
 	SCMP_SYS(truncate),
+	SCMP_SYS(setuid),
+	SCMP_SYS(setgid),
+	SCMP_SYS(setreuid),
+	SCMP_SYS(setregid),
+	SCMP_SYS(setresuid),
+	SCMP_SYS(setresgid),
+	SCMP_SYS(setfsuid),
+	SCMP_SYS(setfsgid),
+	SCMP_SYS(setgroups),
+	SCMP_SYS(capset),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(seccomp),
+	SCMP_SYS(personality),
+	SCMP_SYS(quotactl),
+	SCMP_SYS(adjtimex),
+};
+
+const int sandbox_kernel_calls[] = {
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(process_madvise),
+	SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(kcmp),
+	SCMP_SYS(unshare),
+	SCMP_SYS(setns),
 	SCMP_SYS(mount),
 	SCMP_SYS(umount2),
 	SCMP_SYS(pivot_root),
@@ -120,6 +138,8 @@ static const int dangerous[] = {
 	SCMP_SYS(fsopen),
 	SCMP_SYS(fsmount),
 	SCMP_SYS(fsconfig),
+	SCMP_SYS(mount_setattr),
+	SCMP_SYS(open_by_handle_at),
 	SCMP_SYS(bpf),
 	SCMP_SYS(perf_event_open),
 	SCMP_SYS(keyctl),
@@ -137,30 +157,19 @@ static const int dangerous[] = {
 	SCMP_SYS(io_uring_setup),
 	SCMP_SYS(io_uring_enter),
 	SCMP_SYS(io_uring_register),
-	SCMP_SYS(setuid),
-	SCMP_SYS(setgid),
-	SCMP_SYS(setreuid),
-	SCMP_SYS(setregid),
-	SCMP_SYS(setresuid),
-	SCMP_SYS(setresgid),
-	SCMP_SYS(setfsuid),
-	SCMP_SYS(setfsgid),
-	SCMP_SYS(setgroups),
-	SCMP_SYS(capset),
-	SCMP_SYS(rt_sigaction),
-	SCMP_SYS(seccomp),
-	SCMP_SYS(personality),
-	SCMP_SYS(quotactl),
 	SCMP_SYS(acct),
 	SCMP_SYS(settimeofday),
 	SCMP_SYS(clock_settime),
-	SCMP_SYS(adjtimex),
 	SCMP_SYS(sethostname),
 	SCMP_SYS(setdomainname),
 	SCMP_SYS(iopl),
 	SCMP_SYS(ioperm),
 	SCMP_SYS(modify_ldt),
+	SCMP_SYS(vhangup),
+	SCMP_SYS(syslog),
+	SCMP_SYS(lookup_dcookie),
 };
+const size_t sandbox_kernel_call_count = N_ELEMENTS(sandbox_kernel_calls);
 
 /* ---- the handler ---- */
 
@@ -319,7 +328,7 @@ has_rule(const struct sandbox *s, int nr)
 	for (size_t i = 0; i < s->rule_count; i++)
 		if (s->rules[i].nr == nr)
 			return true;
-	for (size_t i = 0; i < sizeof(base) / sizeof(base[0]); i++)
+	for (size_t i = 0; i < N_ELEMENTS(base); i++)
 		if (base[i].nr == nr)
 			return true;
 	return false;
@@ -343,22 +352,30 @@ add_rules(
 	}
 }
 
+/* What the role lists is no trap. */
+static void
+add_traps(scmp_filter_ctx filter, const struct sandbox *s, const int *calls,
+    size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (calls[i] < 0 || has_rule(s, calls[i]))
+			continue;
+		int e = seccomp_rule_add(filter, SCMP_ACT_TRAP, calls[i], 0);
+		if (e < 0)
+			die(EXITCODE_TEMPORARY, "seccomp_rule_add", -e);
+	}
+}
+
 static void
 enter_seccomp(const struct sandbox *s)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	if (filter == NULL)
 		die(EXITCODE_TEMPORARY, "seccomp_init", ENOMEM);
-	add_rules(filter, base, sizeof(base) / sizeof(base[0]));
+	add_rules(filter, base, N_ELEMENTS(base));
 	add_rules(filter, s->rules, s->rule_count);
-	for (size_t i = 0; i < sizeof(dangerous) / sizeof(dangerous[0]); i++) {
-		if (dangerous[i] < 0 || has_rule(s, dangerous[i]))
-			continue;
-		int e =
-		    seccomp_rule_add(filter, SCMP_ACT_TRAP, dangerous[i], 0);
-		if (e < 0)
-			die(EXITCODE_TEMPORARY, "seccomp_rule_add", -e);
-	}
+	add_traps(filter, s, dangerous, N_ELEMENTS(dangerous));
+	add_traps(filter, s, sandbox_kernel_calls, sandbox_kernel_call_count);
 	/* 2: a binary tree of the numbers instead of a row of comparisons */
 	int e = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (e == 0)

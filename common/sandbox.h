@@ -59,8 +59,8 @@ struct sandbox {
 	size_t dir_count;
 	bool connects; /* may connect(2) over TCP (Landlock ABI 4) */
 	bool execs;    /* starts programs (become): no Landlock exec ban */
-	uint64_t
-	    max_file; /* RLIMIT_FSIZE in bytes; 0: no file may be written */
+	/* RLIMIT_FSIZE in bytes; 0: no file may be written */
+	uint64_t max_file;
 };
 
 /* Enters the sandbox; dies (111) when any part that the kernel has fails.
@@ -70,6 +70,12 @@ void sandbox_enter(const struct sandbox *);
 /* The version of Landlock that this process entered; 0: none (a kernel without
  * it, a role that starts users' programs, or no sandbox yet). */
 unsigned sandbox_landlock(void);
+
+/* What attacks on the kernel and on neighbours start with, and what belongs to
+ * the system's administrator: no program of the suite makes these calls.  A
+ * negative number: the architecture has no such call. */
+extern const int sandbox_kernel_calls[];
+extern const size_t sandbox_kernel_call_count;
 
 /* In a child that serves one stranger: no further process (RLIMIT_NPROC 0).
  * Needs ALLOW_IF(setrlimit, 1, RLIMIT_NPROC, ...).  Dies on failure. */

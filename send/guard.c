@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <seccomp.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,60 +12,7 @@
 #include <unistd.h>
 #include "common/die.h"
 #include "common/privs.h"
-#include "common/str.h"
-
-/* Nothing here works for an ordinary user anyway, but ptrace and its kin, user
- * name spaces, keyrings, bpf and io_uring: those are what attacks on the kernel
- * and on neighbours start with. */
-static const int refused[] = {
-	SCMP_SYS(ptrace),
-	SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev),
-	SCMP_SYS(process_madvise),
-	SCMP_SYS(pidfd_getfd),
-	SCMP_SYS(kcmp),
-	SCMP_SYS(unshare),
-	SCMP_SYS(setns),
-	SCMP_SYS(mount),
-	SCMP_SYS(umount2),
-	SCMP_SYS(pivot_root),
-	SCMP_SYS(chroot),
-	SCMP_SYS(move_mount),
-	SCMP_SYS(open_tree),
-	SCMP_SYS(fsopen),
-	SCMP_SYS(fsmount),
-	SCMP_SYS(fsconfig),
-	SCMP_SYS(mount_setattr),
-	SCMP_SYS(open_by_handle_at),
-	SCMP_SYS(bpf),
-	SCMP_SYS(perf_event_open),
-	SCMP_SYS(keyctl),
-	SCMP_SYS(add_key),
-	SCMP_SYS(request_key),
-	SCMP_SYS(init_module),
-	SCMP_SYS(finit_module),
-	SCMP_SYS(delete_module),
-	SCMP_SYS(kexec_load),
-	SCMP_SYS(kexec_file_load),
-	SCMP_SYS(reboot),
-	SCMP_SYS(swapon),
-	SCMP_SYS(swapoff),
-	SCMP_SYS(userfaultfd),
-	SCMP_SYS(io_uring_setup),
-	SCMP_SYS(io_uring_enter),
-	SCMP_SYS(io_uring_register),
-	SCMP_SYS(acct),
-	SCMP_SYS(settimeofday),
-	SCMP_SYS(clock_settime),
-	SCMP_SYS(sethostname),
-	SCMP_SYS(setdomainname),
-	SCMP_SYS(iopl),
-	SCMP_SYS(ioperm),
-	SCMP_SYS(modify_ldt),
-	SCMP_SYS(vhangup),
-	SCMP_SYS(syslog),
-	SCMP_SYS(lookup_dcookie),
-};
+#include "common/sandbox.h"
 
 static void
 drop_capabilities(void)
@@ -90,13 +36,15 @@ drop_capabilities(void)
 		die(EXITCODE_TEMPORARY, "capset", errno);
 }
 
+/* Little of this works for an ordinary user anyway. */
 static void
 refuse_calls(void)
 {
+	const int *refused = sandbox_kernel_calls;
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (filter == NULL)
 		die(EXITCODE_TEMPORARY, "seccomp_init", ENOMEM);
-	for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
+	for (size_t i = 0; i < sandbox_kernel_call_count; i++) {
 		if (refused[i] < 0)
 			continue; /* not a call of this architecture */
 		int e = seccomp_rule_add(

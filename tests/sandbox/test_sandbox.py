@@ -35,7 +35,8 @@ CALLS = dict(
     setresuid=117, setresgid=119, setfsuid=122, setfsgid=123, setgroups=116,
     capset=126, rt_sigaction=13, seccomp=317, personality=135, quotactl=179,
     acct=163, settimeofday=164, clock_settime=227, adjtimex=159,
-    sethostname=170, setdomainname=171, iopl=172, ioperm=173, modify_ldt=154)
+    sethostname=170, setdomainname=171, iopl=172, ioperm=173, modify_ldt=154,
+    kcmp=312, lookup_dcookie=212, mount_setattr=442, syslog=103, vhangup=153)
 
 NETWORK = {"socket", "socketpair", "connect", "bind", "listen", "accept",
            "accept4"}
