@@ -14,7 +14,8 @@ test_users_line_OBJS := tests/unit/test_users_line.o users/line.o
 test_users_resolve_OBJS := tests/unit/test_users_resolve.o $(USERS_CORE)
 
 FUZZ += fuzz_users_table
-fuzz_users_table_OBJS := tests/fuzz/fuzz_users_table.o users/ask.o $(USERS_CORE)
+fuzz_users_table_OBJS := tests/fuzz/fuzz_users_table.o tests/fuzz/scratch.o \
+	users/ask.o $(USERS_CORE)
 
 # common/ is spelled out: tools link nothing by themselves
 TOOLS += bench_userd

@@ -2,55 +2,16 @@
  * Fuzz: userd's tables and what is looked up in them.  The input is cut at
  * NULs: users, aliases, relayrcpts, accounts, then addresses and login names.
  */
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/io.h"
-#include "common/log.h"
+#include "tests/fuzz/scratch.h"
 #include "users/ask.h"
 #include "users/line.h"
 #include "users/resolve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static int dirfd = -1;
-static char path[] = "/tmp/fuzz_users_table.XXXXXX";
-
-static void
-clean(void)
-{
-	static const char *const made[] = { "me", "locals", "virtualdomains",
-		"rcpthosts", "postmaster", "extensions", "users", "aliases",
-		"relayrcpts" };
-	for (size_t i = 0; i < N_ELEMENTS(made); i++)
-		(void)unlinkat(dirfd, made[i], 0);
-	(void)rmdir(path);
-}
-
-static int
-scratch(void)
-{
-	if (dirfd >= 0)
-		return dirfd;
-	log_init("fuzz");
-	if (!mkdtemp(path))
-		abort();
-	dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0 || atexit(clean) != 0)
-		abort();
-	return dirfd;
-}
-
-static void
-put(const char *name, struct str text)
-{
-	int fd = openat(
-	    scratch(), name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0 || io_write_all(fd, text) < 0 || close(fd) < 0)
-		abort();
-}
 
 static void
 put_control(void)
@@ -58,12 +19,12 @@ put_control(void)
 	static bool done;
 	if (done)
 		return;
-	put("me", STR("mx.example"));
-	put("locals", STR("mx.example\n[192.0.2.1]"));
-	put("virtualdomains", STR("virt.example\nuser.example:bob"));
-	put("rcpthosts", STR("relay.example"));
-	put("postmaster", STR("bob"));
-	put("extensions", STR("1"));
+	scratch_put("me", STR("mx.example"));
+	scratch_put("locals", STR("mx.example\n[192.0.2.1]"));
+	scratch_put("virtualdomains", STR("virt.example\nuser.example:bob"));
+	scratch_put("rcpthosts", STR("relay.example"));
+	scratch_put("postmaster", STR("bob"));
+	scratch_put("extensions", STR("1"));
 	done = true;
 }
 
@@ -116,11 +77,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	put_control();
 	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
 		str_cut(rest, '\0', &part, &rest);
-		put(names[i], part);
+		scratch_put(names[i], part);
 	}
 	str_cut(rest, '\0', &part, &rest);
 	struct table *accounts = make_accounts(part);
-	struct tables *t = tables_load(scratch(), scratch(), &wrong);
+	struct tables *t = tables_load(scratch_dir(), scratch_dir(), &wrong);
 	while (t && str_cut(rest, '\0', &part, &rest))
 		look(t, accounts, part);
 	tables_free(t);
