@@ -39,40 +39,37 @@ name_is_good(struct str s)
 	return address_is_domain(s);
 }
 
+/* Puts a domain with its value; the first line of a domain counts.  NULL, or
+ * what is wrong. */
 static const char *
-local_line(void *arg, struct str line, unsigned number)
+put_domain(struct table *t, struct str domain, struct str value)
 {
-	(void)number;
-	struct domains *d = arg;
 	char room[LIMIT_DOMAIN + 2];
 	struct buf name = BUF_ON(room);
-	line = str_trim(line);
-	if (!name_is_good(line))
+	if (!name_is_good(domain))
 		return "not a domain name";
-	struct str key = fold(line, &name);
+	struct str key = fold(domain, &name);
 	if (name.full)
 		return "the domain name is too long";
-	if (table_put(d->ours, key, STR("L")) < 0 && errno != EEXIST)
+	if (table_put(t, key, value) < 0 && errno != EEXIST)
 		return no_memory;
 	return NULL;
 }
 
 static const char *
+local_line(void *arg, struct str line, unsigned number)
+{
+	const struct domains *d = arg;
+	(void)number;
+	return put_domain(d->ours, str_trim(line), STR("L"));
+}
+
+static const char *
 relayed_line(void *arg, struct str line, unsigned number)
 {
+	const struct domains *d = arg;
 	(void)number;
-	struct domains *d = arg;
-	char room[LIMIT_DOMAIN + 2];
-	struct buf name = BUF_ON(room);
-	line = str_trim(line);
-	if (!name_is_good(line))
-		return "not a domain name";
-	struct str key = fold(line, &name);
-	if (name.full)
-		return "the domain name is too long";
-	if (table_put(d->relayed, key, STR("")) < 0 && errno != EEXIST)
-		return no_memory;
-	return NULL;
+	return put_domain(d->relayed, str_trim(line), STR(""));
 }
 
 /* domain:prepend.  A literal has colons of its own, so its ] ends it. */
