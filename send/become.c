@@ -2,9 +2,9 @@
  * postern-become: starts the processes that work as a mailbox's owner:
  * postern-local for qmgr, postern-pop3d for userd.  Runs as root, with no other
  * capability than to change users; in a suite of one ordinary user as that
- *user, and then for nobody else.  Reads fixed small requests from qmgr and
- *userd, no mail, no stranger's byte.  What it may become is in account.c, how
- *in spawn.c, its confinement in guard.c.
+ * user, and then for nobody else.  Reads fixed small requests from qmgr and
+ * userd, no mail, no stranger's byte.  What it may become is in account.c, how
+ * in spawn.c, its confinement in guard.c.
  *
  *	fd 5	the mail directory: base of the owner's virtual mailboxes
  */
@@ -44,9 +44,9 @@ start_failed(struct child *c, enum verdict verdict, const char *text)
 	LOG(WARN, "start-failed", F_TEXT("user", c->account.name),
 	    F_TEXT("reason", text));
 	if (c->kind == CHILD_POP3D)
-		link_answer(c, &userd, 'Z', verdict, text);
+		asker_answer(c, &userd, 'Z', verdict, text);
 	else if (c->asked)
-		link_answer(c, &qmgr, 'F', verdict, text);
+		asker_answer(c, &qmgr, 'F', verdict, text);
 }
 
 /* True when it is known how the start went. */
@@ -58,12 +58,12 @@ read_status(struct child *c)
 	int failed = spawn_failure(c->status.fd, &verdict, &text);
 	if (failed < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	link_drop_watch(&c->status);
+	child_drop_watch(&c->status);
 	if (failed != 0)
 		start_failed(c, failed > 0 ? verdict : VERDICT_DEFER,
 		    failed > 0 ? text : "4.3.0 the start cannot be watched");
 	else if (c->kind == CHILD_POP3D)
-		link_answer(c, &userd, 'K', VERDICT_OK, "");
+		asker_answer(c, &userd, 'K', VERDICT_OK, "");
 	return true;
 }
 
@@ -99,7 +99,7 @@ start_again(struct child *c)
 static void
 local_ended(struct child *c)
 {
-	link_drop_watch(&c->control);
+	child_drop_watch(&c->control);
 	if (c->status.fd >= 0)
 		(void)read_status(c);
 	if (c->asked && c->resumed)
@@ -130,7 +130,7 @@ on_control(struct watch *w, uint32_t events)
 	}
 	c->starts = 0;
 	if (c->asked && c->due == 0)
-		link_answer(c, &qmgr, 'A', VERDICT_OK, "");
+		asker_answer(c, &qmgr, 'A', VERDICT_OK, "");
 }
 
 static void
@@ -229,7 +229,7 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 		if (c->control.fd < 0)
 			io_close(&pair[0]);
 		else
-			link_drop_watch(&c->control);
+			child_drop_watch(&c->control);
 		start_failed(c, VERDICT_DEFER,
 		    "4.3.0 no process or descriptor for the delivery");
 		child_free_if_over(c);
@@ -246,23 +246,23 @@ take_local_request(struct packet *p)
 	const char *text;
 	if (!packet_end(p)) {
 		LOG(ERROR, "bad-packet", F_TEXT("from", "qmgr"));
-		link_lose(&qmgr);
+		asker_lose(&qmgr);
 		return;
 	}
 	if (!account_find(&owner, user, &a, &verdict, &text)) {
-		link_refuse(&qmgr, key, verdict, text);
+		asker_refuse(&qmgr, key, verdict, text);
 		return;
 	}
 	struct child *c = child_find_local(&a, user.n == 0);
 	if (c != NULL && c->asked) {
-		link_refuse(&qmgr, key, VERDICT_DEFER,
+		asker_refuse(&qmgr, key, VERDICT_DEFER,
 		    "4.3.0 this user's delivery is being started already");
 	} else if (c != NULL && give_job_socket(c, key, -1, -1) == 0) {
 		c->starts = 0; /* its A follows when it has it */
 	} else if (c != NULL) {
 		local_ended(c); /* and is started afresh */
 	} else if (child_locals() >= LOCALS_MAX) {
-		link_refuse(&qmgr, key, VERDICT_DEFER,
+		asker_refuse(&qmgr, key, VERDICT_DEFER,
 		    "4.3.2 too many users' deliveries at a time");
 	} else {
 		start_local(key, &a, user.n == 0, -1, -1, 1);
@@ -322,11 +322,11 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 	const char *text;
 	if (!read_login(p, &key, &user) || nfds != 3) {
 		LOG(ERROR, "bad-packet", F_TEXT("from", "userd"));
-		link_lose(&userd);
+		asker_lose(&userd);
 	} else if (!account_find(&owner, user, &a, &verdict, &text)) {
-		link_refuse(&userd, key, verdict, text);
+		asker_refuse(&userd, key, verdict, text);
 	} else if (pop3d_program < 0) {
-		link_refuse(&userd, key, VERDICT_DEFER,
+		asker_refuse(&userd, key, VERDICT_DEFER,
 		    "4.3.0 postern-pop3d is not installed");
 	} else {
 		start_pop3d(key, &a, bytes, fds);
@@ -338,9 +338,9 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 static void
 on_link_ready(struct watch *w, uint32_t events)
 {
-	struct link *l = w->arg;
+	struct asker *a = w->arg;
 	if ((events & EPOLLOUT) != 0)
-		link_answer_all(l);
+		asker_answer_all(a);
 	while (w->fd >= 0 && child_room() > 1) {
 		struct str bytes;
 		int fds[PACKET_FDS];
@@ -350,16 +350,16 @@ on_link_ready(struct watch *w, uint32_t events)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			link_lose(l);
+			asker_lose(a);
 			return;
 		}
 		struct packet p = packet_open(bytes);
-		if (l == &qmgr && p.type == 'L')
+		if (a == &qmgr && p.type == 'L')
 			take_local_request(&p);
-		else if (l == &userd && p.type == 'P')
+		else if (a == &userd && p.type == 'P')
 			take_login(&p, bytes, fds, nfds);
 		else
-			link_lose(l);
+			asker_lose(a);
 		packet_close_fds(fds, nfds);
 	}
 }
@@ -380,29 +380,29 @@ resume_all(void)
 		c->due = 'A';
 	}
 	qmgr.end_due = true;
-	link_answer_all(&qmgr);
+	asker_answer_all(&qmgr);
 }
 
 static void
 on_link(struct str peer, int fd)
 {
-	struct link *l = str_eq(peer, STR("qmgr"))    ? &qmgr
-			 : str_eq(peer, STR("userd")) ? &userd
-						      : NULL;
-	if (l == NULL) {
+	struct asker *a = str_eq(peer, STR("qmgr"))    ? &qmgr
+			  : str_eq(peer, STR("userd")) ? &userd
+						       : NULL;
+	if (a == NULL) {
 		close(fd);
 		return;
 	}
-	if (l->watch.fd >= 0)
-		link_lose(l);
-	*l = (struct link){ .watch = {
-				.fd = fd, .ready = on_link_ready, .arg = l } };
-	if (loop_add(&l->watch, EPOLLIN) < 0) {
+	if (a->watch.fd >= 0)
+		asker_lose(a);
+	*a = (struct asker){ .watch = {
+				 .fd = fd, .ready = on_link_ready, .arg = a } };
+	if (loop_add(&a->watch, EPOLLIN) < 0) {
 		LOG(ERROR, "link", F_STR("peer", peer), F_ERRNO(errno));
-		io_close(&l->watch.fd);
+		io_close(&a->watch.fd);
 		return;
 	}
-	if (l == &qmgr)
+	if (a == &qmgr)
 		resume_all();
 }
 
@@ -410,12 +410,12 @@ on_link(struct str peer, int fd)
 static int
 before_wait(void)
 {
-	struct link *links[] = { &qmgr, &userd };
-	for (size_t i = 0; i < N_ELEMENTS(links); i++)
-		if (links[i]->watch.fd >= 0)
-			loop_change(&links[i]->watch,
+	struct asker *askers[] = { &qmgr, &userd };
+	for (size_t i = 0; i < N_ELEMENTS(askers); i++)
+		if (askers[i]->watch.fd >= 0)
+			loop_change(&askers[i]->watch,
 			    (child_room() > 1 ? EPOLLIN : 0U) |
-				(links[i]->blocked ? EPOLLOUT : 0U));
+				(askers[i]->blocked ? EPOLLOUT : 0U));
 	return -1;
 }
 

@@ -9,7 +9,7 @@
 #include "common/io.h"
 #include "common/packet.h"
 
-struct link qmgr, userd;
+struct asker qmgr, userd;
 struct child children[CHILDREN];
 static size_t free_count = CHILDREN, local_count;
 static char packet_space[PACKET_MAX];
@@ -32,7 +32,7 @@ child_new(enum child_kind kind, uint64_t key)
 		local_count += kind == CHILD_LOCAL;
 		return &children[i];
 	}
-	bug("no place for a child"); /* read_link looked */
+	bug("no place for a child"); /* on_link_ready looked */
 }
 
 size_t
@@ -68,7 +68,7 @@ child_forget_request(struct child *c)
 }
 
 void
-link_drop_watch(struct watch *w)
+child_drop_watch(struct watch *w)
 {
 	loop_remove(w);
 	io_close(&w->fd);
@@ -90,10 +90,10 @@ child_find_local(const struct account *a, bool is_owner)
 /* ---- answers ---- */
 
 static bool
-is_due_to(const struct child *c, const struct link *l)
+is_due_to(const struct child *c, const struct asker *a)
 {
 	bool to_qmgr = c->due == 'A' || c->due == 'F';
-	return c->kind != CHILD_FREE && c->due != 0 && to_qmgr == (l == &qmgr);
+	return c->kind != CHILD_FREE && c->due != 0 && to_qmgr == (a == &qmgr);
 }
 
 static int
@@ -115,13 +115,13 @@ send_due(struct child *c, int fd)
 }
 
 void
-link_lose(struct link *l)
+asker_lose(struct asker *a)
 {
-	link_drop_watch(&l->watch);
+	child_drop_watch(&a->watch);
 	for (size_t i = 0; i < CHILDREN; i++) {
 		struct child *c = &children[i];
-		bool is_qmgrs = c->kind == CHILD_LOCAL && l == &qmgr;
-		if (is_due_to(c, l) || (is_qmgrs && c->asked)) {
+		bool is_qmgrs = c->kind == CHILD_LOCAL && a == &qmgr;
+		if (is_due_to(c, a) || (is_qmgrs && c->asked)) {
 			child_forget_request(c);
 			child_free_if_over(c);
 		}
@@ -130,53 +130,53 @@ link_lose(struct link *l)
 
 /* 0; -1: the link is full (to be tried again) or lost. */
 static int
-put(struct link *l, int sent)
+put(struct asker *a, int sent)
 {
 	if (sent == 0)
 		return 0;
-	l->blocked = errno == EAGAIN || errno == ENOBUFS;
-	if (!l->blocked)
-		link_lose(l);
+	a->blocked = errno == EAGAIN || errno == ENOBUFS;
+	if (!a->blocked)
+		asker_lose(a);
 	return -1;
 }
 
 void
-link_answer_all(struct link *l)
+asker_answer_all(struct asker *a)
 {
-	l->blocked = false;
-	for (size_t i = 0; i < CHILDREN && l->watch.fd >= 0; i++) {
+	a->blocked = false;
+	for (size_t i = 0; i < CHILDREN && a->watch.fd >= 0; i++) {
 		struct child *c = &children[i];
-		if (!is_due_to(c, l))
+		if (!is_due_to(c, a))
 			continue;
-		if (put(l, send_due(c, l->watch.fd)) < 0)
+		if (put(a, send_due(c, a->watch.fd)) < 0)
 			return;
 		child_forget_request(c);
 		child_free_if_over(c);
 	}
-	if (l->end_due && l->watch.fd >= 0 &&
-	    put(l, packet_send(l->watch.fd, STR("E"), NULL, 0)) == 0)
-		l->end_due = false;
+	if (a->end_due && a->watch.fd >= 0 &&
+	    put(a, packet_send(a->watch.fd, STR("E"), NULL, 0)) == 0)
+		a->end_due = false;
 }
 
 void
-link_answer(struct child *c, struct link *l, char type, enum verdict verdict,
+asker_answer(struct child *c, struct asker *a, char type, enum verdict verdict,
     const char *text)
 {
 	c->due = type;
 	c->verdict = verdict;
 	c->text = text;
-	if (l->watch.fd < 0) {
+	if (a->watch.fd < 0) {
 		child_forget_request(c);
 		child_free_if_over(c);
-	} else if (!l->blocked) {
-		link_answer_all(l);
+	} else if (!a->blocked) {
+		asker_answer_all(a);
 	}
 }
 
 void
-link_refuse(
-    struct link *l, uint64_t key, enum verdict verdict, const char *text)
+asker_refuse(
+    struct asker *a, uint64_t key, enum verdict verdict, const char *text)
 {
-	link_answer(child_new(CHILD_REFUSED, key), l, l == &qmgr ? 'F' : 'Z',
+	asker_answer(child_new(CHILD_REFUSED, key), a, a == &qmgr ? 'F' : 'Z',
 	    verdict, text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
  * child: postern-become's requests in work and the processes that came of them,
- * and the links to those who wait for an answer.  For become.c alone.
+ * and those who wait for an answer.  For become.c alone.
  */
 #ifndef SEND_CHILD_H
 #define SEND_CHILD_H
@@ -31,13 +31,15 @@ struct child {
 	bool is_owner;
 };
 
-struct link {
+/* Who waits for answers; requests are read only while there is a place, so this
+ * is no common/link. */
+struct asker {
 	struct watch watch; /* fd -1: down */
 	bool blocked;	    /* the other side takes no more */
 	bool end_due;	    /* E is to follow the resumed ones */
 };
 
-extern struct link qmgr, userd;
+extern struct asker qmgr, userd;
 extern struct child children[CHILDREN];
 
 /* A place; there must be one (child_room() > 0). */
@@ -52,16 +54,16 @@ void child_forget_request(struct child *);
 struct child *child_find_local(const struct account *, bool is_owner);
 
 /* Stops watching and closes. */
-void link_drop_watch(struct watch *);
-/* The link is down; its requests are forgotten, their processes go on. */
-void link_lose(struct link *);
-/* Sends every answer that is due, as far as the link takes them. */
-void link_answer_all(struct link *);
+void child_drop_watch(struct watch *);
+/* Its link is down; its requests are forgotten, their processes go on. */
+void asker_lose(struct asker *);
+/* Sends every answer that is due, as far as its link takes them. */
+void asker_answer_all(struct asker *);
 /* Answers a request now or when the link takes it.  May free the child, unless
  * it has a process or a descriptor. */
-void link_answer(
-    struct child *, struct link *, char type, enum verdict, const char *text);
+void asker_answer(
+    struct child *, struct asker *, char type, enum verdict, const char *text);
 /* Answers a request that made no process: F to qmgr, Z to userd. */
-void link_refuse(struct link *, uint64_t key, enum verdict, const char *text);
+void asker_refuse(struct asker *, uint64_t key, enum verdict, const char *text);
 
 #endif
