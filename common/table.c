@@ -163,12 +163,6 @@ table_put(struct table *t, struct str key, struct str value)
 }
 
 static struct str
-entry_key(const struct entry *e)
-{
-	return (struct str){ .p = e->p, .n = e->key_n };
-}
-
-static struct str
 entry_value(const struct entry *e)
 {
 	return (struct str){ .p = e->p + e->key_n, .n = e->value_n };
@@ -190,13 +184,4 @@ size_t
 table_count(const struct table *t)
 {
 	return t->count;
-}
-
-void
-table_each(const struct table *t,
-    void (*each)(void *arg, struct str key, struct str value), void *arg)
-{
-	for (size_t i = 0; i < t->count; i++)
-		each(arg, entry_key(&t->entries[i]),
-		    entry_value(&t->entries[i]));
 }

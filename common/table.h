@@ -17,8 +17,5 @@ int table_put(struct table *, struct str key, struct str value);
 /* True and *value (a view, valid until table_free) when the key is there. */
 bool table_get(const struct table *, struct str key, struct str *value);
 size_t table_count(const struct table *);
-/* Calls each(arg, key, value) in the order of the puts. */
-void table_each(const struct table *,
-    void (*each)(void *arg, struct str key, struct str value), void *arg);
 
 #endif

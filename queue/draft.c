@@ -265,12 +265,6 @@ draft_body(struct draft *d, const struct spool *s, struct str bytes)
 /* ---- the end ---- */
 
 struct str
-draft_sender_of(const struct draft *d)
-{
-	return (struct str){ .p = d->sender, .n = d->sender_n };
-}
-
-struct str
 draft_meta(const struct draft *d)
 {
 	return str_skip(bytes_str(&d->headed), RECORD_HEAD);
@@ -287,7 +281,7 @@ draft_close(struct draft *d, const struct spool *s, struct str sid)
 	}
 	const struct envelope e = { .flags = d->flags,
 		.birth = (uint64_t)clock_now(),
-		.sender = draft_sender_of(d),
+		.sender = { .p = d->sender, .n = d->sender_n },
 		.sid = str_head(sid, LIMIT_SID),
 		.finishes = d->finishes,
 		.finished = bytes_str(&d->finished),

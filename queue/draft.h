@@ -63,7 +63,7 @@ bool draft_close(struct draft *, const struct spool *, struct str sid);
 /* Of a large one, whose id is set: writes what is missing in its file, which
  * then only wants a sync and its name. */
 bool draft_complete(struct draft *, const struct spool *);
+/* The record's content, once it is put together; a view. */
 struct str draft_meta(const struct draft *);
-struct str draft_sender_of(const struct draft *);
 
 #endif

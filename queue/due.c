@@ -82,9 +82,3 @@ due_first(void)
 {
 	return count == 0 ? 0 : heap[0];
 }
-
-uint32_t
-due_count(void)
-{
-	return count;
-}

@@ -16,6 +16,5 @@ void due_put(uint32_t rcpt, uint32_t tick);
 void due_remove(uint32_t rcpt);
 /* The soonest; 0: none. */
 uint32_t due_first(void);
-uint32_t due_count(void);
 
 #endif

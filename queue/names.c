@@ -49,8 +49,9 @@ names_init(void)
 	buckets = must_alloc(bucket_count * sizeof(buckets[0]));
 }
 
-uint64_t
-names_hash(struct str s)
+/* Keyed: strangers choose the names. */
+static uint64_t
+hash_of(struct str s)
 {
 	unsigned char out[crypto_shorthash_BYTES];
 	uint64_t v;
@@ -78,7 +79,7 @@ grow_buckets(void)
 		for (uint32_t n = buckets[i]; n != 0; n = next) {
 			struct name *name = name_at(n);
 			uint32_t *b =
-			    &fresh[names_hash(names_str(n)) & (bigger - 1)];
+			    &fresh[hash_of(names_str(n)) & (bigger - 1)];
 			next = name->next;
 			name->next = *b;
 			*b = n;
@@ -129,7 +130,7 @@ find_in(uint32_t bucket, struct str s)
 uint32_t
 names_find(struct str s)
 {
-	return find_in((uint32_t)(names_hash(s) & (bucket_count - 1)), s);
+	return find_in((uint32_t)(hash_of(s) & (bucket_count - 1)), s);
 }
 
 uint32_t
@@ -149,7 +150,7 @@ names_take(struct str s)
 	if (s.n == 0)
 		return 0;
 	s = str_head(s, NAME_MAX_BYTES);
-	uint64_t hash = names_hash(s);
+	uint64_t hash = hash_of(s);
 	uint32_t number = find_in((uint32_t)(hash & (bucket_count - 1)), s);
 	if (number != 0)
 		return names_again(number);
@@ -176,7 +177,7 @@ names_drop(uint32_t number)
 	if (name->uses == FOREVER || --name->uses > 0)
 		return;
 	uint32_t *at =
-	    &buckets[names_hash(names_str(number)) & (bucket_count - 1)];
+	    &buckets[hash_of(names_str(number)) & (bucket_count - 1)];
 	while (*at != number)
 		at = &name_at(*at)->next;
 	*at = name->next;

@@ -23,8 +23,6 @@ void names_drop(uint32_t name);
 struct str names_str(uint32_t name);
 /* The name's number when it is in use, else 0; takes no use. */
 uint32_t names_find(struct str);
-/* Keyed hash of any bytes. */
-uint64_t names_hash(struct str);
 /* Bytes that names take, free ones included. */
 uint64_t names_memory(void);
 

@@ -2,7 +2,7 @@
  * postern-qmgr: knows every message in the queue and decides when which agent
  * tries it.  Resident, one process, user posterns; no file but the control
  * directory: its index and the bodies' descriptors come from queued, and what
- *is done goes back there as marks.
+ * is done goes back there as marks.
  *
  *	notes     queued: messages in, marks out	delivery  what follows
  *	where     userd: where our recipients go	destination  the queues

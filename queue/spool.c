@@ -140,8 +140,9 @@ spool_next_id(struct spool *s)
 
 /* ---- what marks and replacements do ---- */
 
-void
-spool_soil(struct spool *s, uint32_t slot, uint32_t number)
+/* A change that is durable in segment number has to get into slot's file. */
+static void
+soil(struct spool *s, uint32_t slot, uint32_t number)
 {
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
 	if (e->dirty != 0)
@@ -232,7 +233,7 @@ spool_mark(struct spool *s, uint64_t id, uint32_t idx, uint32_t number)
 		return false;
 	bool busy = (e->flags & LEDGER_BUSY) != 0;
 	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
-		spool_soil(s, slot, number);
+		soil(s, slot, number);
 	if (e->left > 0)
 		return true;
 	if (!s->recovering)
@@ -265,7 +266,7 @@ spool_replace(struct spool *s, uint64_t id, struct str content, uint32_t number)
 	/* this cannot end the message: there are new recipients */
 	(void)ledger_set_done(e, r.idx);
 	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
-		spool_soil(s, slot, number);
+		soil(s, slot, number);
 	return true;
 }
 

@@ -43,8 +43,6 @@ bool spool_replace(
 /* Forgets the finished message in slot, or sees to it that its file is
  * removed.  It is on no list. */
 void spool_finish(struct spool *, uint32_t slot);
-/* A change that is durable in segment number has to get into slot's file. */
-void spool_soil(struct spool *, uint32_t slot, uint32_t number);
 /* All changes of a file are on their way into it; and: they are (not) there. */
 void spool_flush_begins(struct ledger_entry *);
 void spool_flush_ends(struct spool *, struct ledger_entry *, bool done);

@@ -170,8 +170,9 @@ teller_new(const struct draft *first)
 	}
 }
 
-void
-teller_dropped(uint32_t slot)
+/* A slot is about to be dropped. */
+static void
+slot_dropped(uint32_t slot)
 {
 	const struct ledger_entry *e = ledger_at(&spool->ledger, slot);
 	if ((e->flags & LEDGER_HELD) != 0 && held > 0)
@@ -481,7 +482,7 @@ void
 teller_init(struct spool *s)
 {
 	spool = s;
-	spool->on_drop = teller_dropped;
+	spool->on_drop = slot_dropped;
 	watch = (struct watch){ .fd = -1, .ready = on_ready };
 	cursor = LEDGER_NONE;
 }

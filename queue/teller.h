@@ -8,12 +8,12 @@
 
 #include "queue/draft.h"
 
+/* Keeps the pointer, and hears of every slot that is dropped. */
 void teller_init(struct spool *);
+/* A new link to qmgr: all is told again.  Takes fd over. */
 void teller_link(int fd);
 /* These are durable now, in this order; bodies still in memory. */
 void teller_new(const struct draft *first);
-/* A slot is about to be dropped. */
-void teller_dropped(uint32_t slot);
 /* A mark is durable. */
 void teller_marked(uint64_t id, uint32_t idx, unsigned link);
 /* A replacement is durable (verdict K; content as in its record), or it is not.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * bench_qmgr: how many messages a second postern-qmgr schedules, with played
  * neighbours that do nothing: note, question, job, report, mark,
- *acknowledgement.
+ * acknowledgement.
  *
  *	bench_qmgr PATH-OF-postern-qmgr CONTROL-DIRECTORY [MESSAGES [WAITING]]
  *
