@@ -13,7 +13,7 @@
 #include "users/hasher.h"
 #include "users/line.h"
 #include "users/login.h"
-#include "users/resolve.h"
+#include "users/loginname.h"
 
 enum {
 	PER_PEER = LOGIN_MAX / 2, /* places of one IPv4 address or IPv6 /64 */
@@ -238,7 +238,7 @@ check(struct attempt *a)
 {
 	struct login l = { .found = false };
 	if (login_tables)
-		resolve_login(
+		loginname_find(
 		    login_tables, login_accounts, buf_str(&a->user), &l);
 	a->exists = l.found;
 	a->system = l.found && l.system;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * resolve: who an address is.  The one function behind R (RCPT), W (delivery),
- * L (login) and Q (why), so that they cannot disagree.  Pure.
+ * resolve: who an address is.  The one function behind R (RCPT), W (delivery)
+ * and Q (why), so that they cannot disagree.  Pure.
  *
  * For a domain of control/locals or virtualdomains, in this order:
  *   1. the virtual user of exactly this address
@@ -50,20 +50,5 @@ void resolve(const struct tables *, const struct table *accounts,
 bool resolve_accepts(const struct resolved *);
 /* The enhanced status code and text of a refusal, a deferral or what is so. */
 const char *resolve_text(enum resolve_kind);
-
-/* Set only when found; views into the tables, the accounts and room. */
-struct login {
-	bool found;
-	bool system; /* mailbox is the user's own Maildir */
-	struct str hash;
-	struct str name; /* the user's key, or the system user's name */
-	struct str mailbox;
-	char room[LIMIT_ADDRESS + 2];
-};
-
-/* Whose login `user` is: local@domain, or a bare local part or system user's
- * name when only one user has it.  found is false when there is none. */
-void resolve_login(const struct tables *, const struct table *accounts,
-    struct str user, struct login *out);
 
 #endif

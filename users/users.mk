@@ -1,4 +1,4 @@
-USERS_CORE := users/line.o users/tables.o users/resolve.o
+USERS_CORE := users/line.o users/tables.o users/resolve.o users/loginname.o
 
 PROGS += postern-userd
 postern-userd_OBJS := users/userd.o users/client.o users/login.o users/ask.o \

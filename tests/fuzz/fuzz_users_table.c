@@ -9,6 +9,7 @@
 #include "tests/fuzz/scratch.h"
 #include "users/ask.h"
 #include "users/line.h"
+#include "users/loginname.h"
 #include "users/resolve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -52,7 +53,7 @@ look(const struct tables *t, const struct table *accounts, struct str s)
 		abort();
 	if (r.kind == RESOLVE_VIRTUAL && !line_is_mailbox(r.mailbox))
 		abort();
-	resolve_login(t, accounts, s, &l);
+	loginname_find(t, accounts, s, &l);
 	if (l.found && !line_is_hash(l.hash))
 		abort();
 	for (const char *kind = "RWQ"; *kind; kind++) {

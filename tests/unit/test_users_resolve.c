@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "common/io.h"
 #include "common/log.h"
+#include "users/loginname.h"
 #include "users/resolve.h"
 
 #define HASH                                                                   \
@@ -265,7 +266,7 @@ without_accounts_nobody_is_unknown(void **state)
 	resolve(tables, NULL, STR("any@virt.example"), &r, NULL);
 	assert_int_equal(r.kind, RESOLVE_ALIAS);
 	struct login l;
-	resolve_login(tables, NULL, STR("sys"), &l);
+	loginname_find(tables, NULL, STR("sys"), &l);
 	assert_true(l.found && !l.system); /* the virtual sys@virt.example */
 }
 
@@ -297,7 +298,7 @@ logins_are_unambiguous(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(logins); i++) {
 		struct login l;
-		resolve_login(tables, accounts, str_of(logins[i].user), &l);
+		loginname_find(tables, accounts, str_of(logins[i].user), &l);
 		assert_int_equal(l.found, logins[i].name != NULL);
 		if (!l.found)
 			continue;
