@@ -26,6 +26,7 @@ struct wire {
 /* Room in `out` below which wire_feed and wire_end may do nothing. */
 enum { WIRE_ROOM = 8 };
 
+/* For RETR: all of it. */
 struct wire wire_begin(void);
 /* For TOP: the header, the blank line, and that many lines of the body. */
 struct wire wire_begin_top(uint64_t lines);

@@ -6,6 +6,7 @@
 
 #include "queue/delivery.h"
 
+/* A new link; takes fd over.  What was not answered is asked again. */
 void bounces_link(int fd);
 /* Has the message's FAILED recipients bounced: one bounce for all of them, as
  * far as they fit.  Nothing when one is out already. */

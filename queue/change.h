@@ -8,6 +8,7 @@
 #include "queue/spool.h"
 #include "queue/bytes.h"
 
+/* Keeps the pointer. */
 void change_init(struct spool *);
 /* A final verdict; `link` comes back to teller_marked.  False: no memory. */
 bool change_mark(const struct mark *, unsigned link);

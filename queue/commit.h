@@ -8,6 +8,7 @@
 
 #include "queue/draft.h"
 
+/* Keeps the pointer. */
 void commit_init(struct spool *);
 /* Takes a draft over: closed, or refused. */
 void commit_draft(struct draft *);

@@ -63,6 +63,7 @@ struct destination {
 	struct destination *dirty_next, *starving_next;
 };
 
+/* Before all else here.  Dies without memory. */
 void destinations_init(void);
 /* The destination of that kind and key, made when it is new.  domain: only used
  * for a new one. */

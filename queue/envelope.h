@@ -51,6 +51,7 @@ struct mark {
 	char verdict;
 };
 
+/* A mark as it stands in a record. */
 void mark_put(struct buf *, const struct mark *);
 /* Takes the next mark off *rest.  False: not a whole one left. */
 bool mark_next(struct str *rest, struct mark *);
@@ -62,7 +63,9 @@ struct replacement {
 	struct strings by;
 };
 
+/* All of it but the addresses, which follow as they are. */
 void replacement_put_head(struct buf *, const struct replacement *);
+/* Views into `in`.  False: it breaks the rules. */
 bool replacement_open(struct str in, struct replacement *);
 
 /* True for what may stand in an envelope: at most LIMIT_ADDRESS printable ASCII

@@ -83,6 +83,7 @@ struct work {
 	uint8_t depth;	       /* of the recipients that those will make */
 };
 
+/* Before all else here.  Dies without memory. */
 void index_init(void);
 /* The message's number; 0: unknown. */
 uint32_t index_find(uint64_t id);
@@ -104,6 +105,7 @@ void rcpt_text(uint32_t rcpt, struct str text);
  * are to come: then false. */
 bool index_sweep(uint32_t message);
 
+/* By number; valid until the message or recipient is given back. */
 struct message *message_at(uint32_t);
 struct rcpt *rcpt_at(uint32_t);
 uint64_t message_id(const struct message *);

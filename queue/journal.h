@@ -62,6 +62,7 @@ struct journal {
 	uint64_t batch_at, batch_n;
 };
 
+/* No segment is there yet; at most max, of size bytes each.  Borrows dirfd. */
 void journal_init(struct journal *, int dirfd,
     const unsigned char key[RECORD_KEY], unsigned max, uint64_t size);
 /* The file name of segment i. */

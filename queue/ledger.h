@@ -89,6 +89,7 @@ void ledger_drop_newest_extra(struct ledger_entry *);
 /* Forgets the oldest `count` of them. */
 void ledger_drop_extras(struct ledger_entry *, uint32_t count);
 
+/* A slot is on one of these lists at the most; a new one comes last. */
 void ledger_push(struct ledger *, struct ledger_list *, uint32_t slot);
 void ledger_unlink(struct ledger *, struct ledger_list *, uint32_t slot);
 

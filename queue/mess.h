@@ -32,6 +32,7 @@ void mess_name(uint64_t id, char out[MESS_NAME]);
 /* The id that a name (the last component) stands for; false: not one. */
 bool mess_id(struct str name, uint64_t *id);
 
+/* The head of a file with its checksum; open is false for any other bytes. */
 void mess_head_seal(const unsigned char key[RECORD_KEY],
     const struct mess_head *, char out[MESS_BODY_AT]);
 bool mess_head_open(

@@ -8,6 +8,7 @@
 
 #include "queue/delivery.h"
 
+/* A new link; takes fd over.  queued tells its whole index on it. */
 void notes_link(int fd);
 /* True when queued has told its whole index since the link was made. */
 bool notes_told(void);

@@ -8,14 +8,15 @@
 #include "queue/draft.h"
 
 struct room_limits {
-	uint64_t floor_bytes,
-	    floor_inodes; /* of the disk: below, no new mail */
+	/* of the disk; below them no new mail is taken */
+	uint64_t floor_bytes, floor_inodes;
 };
 
 /* Texts of refusals. */
 #define ROOM_FAILED    "4.3.0 Spool cannot be written"
 #define ROOM_NO_MEMORY "4.3.2 Out of memory, try again later"
 
+/* Keeps the pointer to the spool; copies the limits. */
 void room_init(struct spool *, const struct room_limits *);
 void room_set_limits(const struct room_limits *);
 /* Looks at the free space of the disk, now and then. */

@@ -27,6 +27,7 @@ struct session_limits {
 	const struct domains *domains;
 };
 
+/* Keeps the pointer. */
 void session_init(struct spool *);
 /* Borrows the domains until the next call. */
 void session_set_limits(const struct session_limits *);

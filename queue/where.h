@@ -7,6 +7,7 @@
 
 #include "queue/delivery.h"
 
+/* A new link; takes fd over.  What was not answered is asked again. */
 void where_link(int fd);
 /* Asks for the recipient (already ASKING); delivery_* hears the answer. */
 void where_ask(uint32_t rcpt);

@@ -33,7 +33,9 @@ struct reports {
 	char texts[REPORTS_TEXTS][LIMIT_REPORT];
 };
 
+/* Empty. */
 void reports_init(struct reports *);
+/* How many more can be added. */
 size_t reports_room(const struct reports *);
 /* There must be room.  fixed is borrowed for ever. */
 void reports_add(struct reports *, uint64_t id, uint32_t idx, enum verdict,

@@ -17,6 +17,7 @@ struct seen {
 	uint64_t bits[SEEN_WORDS];
 };
 
+/* No name is in it, and it is not filled. */
 void seen_reset(struct seen *);
 /* Puts in a file's name; one that is not of mailname's form is left out. */
 void seen_add(struct seen *, struct str name);

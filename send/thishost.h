@@ -6,6 +6,7 @@
 
 #include "common/ip.h"
 
+/* False too where the kernel lets anything be bound (ip_nonlocal_bind). */
 bool thishost_has(const struct ip *);
 
 #endif

@@ -47,6 +47,7 @@ struct data {
 	unsigned received; /* such lines, so far */
 };
 
+/* A new message of at most max bytes on the wire; 0: any. */
 void data_begin(struct data *, uint64_t max);
 /* Takes the next bytes; *used says how many.  The lines put out and the end are
  * the same however the input is cut; what was put out of a message that turns
