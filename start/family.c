@@ -156,7 +156,7 @@ child_ended(struct family *f, struct child *c, int status)
 	c->state = FAMILY_DOWN;
 	c->since = clock_now();
 	channel_drop(c);
-	link_lost(f, c);
+	links_forget(f, c);
 	f->changed = true;
 }
 
@@ -221,7 +221,7 @@ template_replace(struct family *f, struct child *c)
 		c->pid = 0;
 		c->state = FAMILY_DOWN;
 		c->due_ms = 0;
-		link_lost(f, c);
+		links_forget(f, c);
 		return;
 	}
 	LOG(ERROR, "reload", F_TEXT("name", c->plan->name),
@@ -346,7 +346,7 @@ family_turn(struct family *f)
 		wait = stop_turn(f);
 	} else {
 		wait = start_due(f);
-		if (!link_all(f) && (wait < 0 || wait > RETRY_MS))
+		if (!links_make(f) && (wait < 0 || wait > RETRY_MS))
 			wait = RETRY_MS;
 	}
 	if (f->changed) {

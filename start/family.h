@@ -71,13 +71,13 @@ void family_stop(struct family *);
 /* NULL when there is no such role. */
 struct child *family_find(struct family *, const char *name);
 
-/* ---- link.c ---- */
+/* ---- links.c ---- */
 
 /* Makes every link whose two ends are ready; false when one must be tried
  * again soon. */
-bool link_all(struct family *);
+bool links_make(struct family *);
 /* The role died: its links are gone. */
-void link_lost(struct family *, const struct child *);
+void links_forget(struct family *, const struct child *);
 
 /* ---- spawn.c ---- */
 

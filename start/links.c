@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * link: socket pairs between roles that both run.  Part of postern-start.
+ * links: socket pairs between roles that both run.  Part of postern-start.
  */
 #include <errno.h>
 #include <string.h>
@@ -59,7 +59,7 @@ accounts_send(struct family *f)
 }
 
 bool
-link_all(struct family *f)
+links_make(struct family *f)
 {
 	bool all = accounts_send(f);
 
@@ -78,7 +78,7 @@ link_all(struct family *f)
 }
 
 void
-link_lost(struct family *f, const struct child *c)
+links_forget(struct family *f, const struct child *c)
 {
 	for (size_t i = 0; i < plan_link_count; i++)
 		if (strcmp(plan_links[i].a, c->plan->name) == 0 ||
