@@ -33,7 +33,8 @@ class Peer:
         self.address = self.listener.getsockname()[:2]
         self.stopping = False
         self.live = []
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def accept(self):
         while True:
@@ -49,6 +50,10 @@ class Peer:
 
     def stop(self):
         self.stopping = True
+        # an accept that still waits would go on with the next Peer's listener,
+        # which gets the same number
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
         self.listener.close()
         for conn in self.live:
             try:
