@@ -84,8 +84,11 @@ class Userd:
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
 
+        program = BIN / "postern-userd"
+        if self.drop:  # who may not look where the checkout lies
+            program = shutil.copy(program, self.root)
         self.process = subprocess.Popen(
-            [str(BIN / "postern-userd")], stdin=subprocess.DEVNULL, stdout=log,
+            [str(program)], stdin=subprocess.DEVNULL, stdout=log,
             stderr=log, preexec_fn=wire, pass_fds=(3, 4, 5, 6), env=self.env)
         for fd in (log, control, users):
             os.close(fd)
