@@ -77,6 +77,10 @@ end_of_addresses(struct walk *w)
 	else if (w->self)
 		end_with(w, VERDICT_FAIL, "5.4.6 the best MX of ",
 		    " is this host, which does not know the domain");
+	else if (w->cut)
+		end_with(w, VERDICT_DEFER,
+		    "4.4.4 none of the most preferred mail hosts of ",
+		    " can be used, and there are too many to try all");
 	else if (w->refused > 0)
 		end_with(w, VERDICT_FAIL, "5.4.4 the mail hosts of ",
 		    " have only addresses that are never connected to");
@@ -232,6 +236,7 @@ take_mxs(struct walk *w, struct packet *p)
 	}
 	for (size_t i = 0; i < n && i < WALK_HOSTS; i++)
 		add_host(w, mxs[i].host, mxs[i].preference);
+	w->cut = n > WALK_HOSTS;
 	open_group(w, 0);
 }
 

@@ -65,6 +65,7 @@ struct walk {
 	size_t tried_count;
 
 	unsigned attempts, skipped, refused; /* addresses */
+	bool cut; /* there were more than WALK_HOSTS */
 	bool self, failed_dns, bogus, over;
 	enum verdict verdict;
 	size_t domain_n, text_n;

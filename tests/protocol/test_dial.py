@@ -137,6 +137,10 @@ VERDICTS = {
     "bare.example": (("D", "5.1.2"), {}),
     "empty.example": (("D", "5.4.4"),
                       {(MX, "empty.example"): mx((1, "mx.empty.example"))}),
+    # more hosts than are looked at: the rest may have an address
+    "many.example": (("Z", "4.4.4"), {
+        (MX, "many.example"): mx(*((n, f"mx{n}.many.example")
+                                   for n in range(17)))}),
     "half.example": (("Z", "4.4.3"), {
         (MX, "half.example"): mx((1, "mx.half.example")),
         (A, "mx.half.example"): (FAILED, b"", 0)}),
