@@ -187,11 +187,12 @@ check_users(struct check *c, int control_dir)
 /* ---- asking the running userd ---- */
 
 static int asked_fd;
+static bool may_ask_why;
 static unsigned domains_asked;
 
-/* 'K', 'D', 'N', 'Z', or 0 when there is no answer. */
+/* R (accepted?) or Q (why?): 'K', 'D', 'N', 'Z', or 0 without an answer. */
 static char
-userd_ask(struct str local, struct str domain)
+userd_ask(char type, struct str local, struct str domain)
 {
 	char question_text[LIMIT_ADDRESS + 64];
 	char address_text[LIMIT_ADDRESS + 32];
@@ -203,13 +204,31 @@ userd_ask(struct str local, struct str domain)
 	buf_put(&address, local);
 	buf_putc(&address, '@');
 	buf_put(&address, domain);
-	packet_begin(&question, 'R');
+	packet_begin(&question, type);
 	packet_str(&question, buf_str(&address));
 	if (question.full || address.full ||
 	    packet_ask(asked_fd, buf_str(&question), NULL, 0, storage,
 		sizeof(storage), ANSWER_MS, &answer) != 1)
 		return 0;
-	return answer.n > 0 ? answer.p[0] : '\0';
+	struct packet p = packet_open(answer);
+	return p.type == 'T' ? (char)packet_get_u8(&p) : p.type;
+}
+
+/* Mail for postmaster is always accepted; Q tells whether it can arrive. */
+static void
+postmaster_ask(const char *file, unsigned number, struct str domain)
+{
+	char verdict =
+	    userd_ask(may_ask_why ? 'Q' : 'R', STR("postmaster"), domain);
+
+	if (verdict == 'Z')
+		check_mistake(current, file, number,
+		    "postmaster of this domain has no mailbox (RFC 5321 "
+		    "4.5.1): name one in control/postmaster");
+	else if (verdict != 'K')
+		check_mistake(current, file, number,
+		    "postmaster of this domain is not accepted (RFC 5321 "
+		    "4.5.1)");
 }
 
 static const char *
@@ -223,15 +242,26 @@ domain_ask(void *arg, struct str line, unsigned number)
 	if (domains_asked++ >= DOMAINS_ASKED || domain.n == 0 ||
 	    domain.p[0] == '.')
 		return NULL;
-	if (userd_ask(STR("postmaster"), domain) != 'K')
+	postmaster_ask(file, number, domain);
+	if (userd_ask('R', STR("abuse"), domain) != 'K')
 		check_mistake(current, file, number,
-		    "postmaster of this domain is not accepted (RFC 5321 "
-		    "4.5.1)");
-	if (userd_ask(STR("abuse"), domain) != 'K')
-		check_mistake(current, file, number,
-		    "abuse of this domain is not accepted (RFC 2142): "
-		    "postern alias add abuse@... POSTMASTER");
+		    "abuse of this domain is not accepted (RFC 2142): name a "
+		    "mailbox in control/postmaster, or add an alias");
 	return NULL;
+}
+
+/* Whoever owns userd's socket is userd's user. */
+static bool
+is_one_user_suite(void)
+{
+	struct stat st;
+	int run =
+	    open(layout_path(LAYOUT_RUN), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool same = run >= 0 && fstatat(run, "users", &st, 0) == 0 &&
+		    st.st_uid == geteuid();
+
+	io_close(&run);
+	return same;
 }
 
 void
@@ -248,6 +278,7 @@ check_running(struct check *c, int control_dir)
 		    "accepted was not asked");
 		return;
 	}
+	may_ask_why = geteuid() == 0 || is_one_user_suite();
 	control_on_mistake(ignore_mistake);
 	(void)control_list(control_dir, locals, domain_ask, locals);
 	(void)control_list(

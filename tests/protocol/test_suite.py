@@ -173,6 +173,26 @@ def test_check_shows_every_mistake_at_once(suite):
                     f.write(text)
 
 
+def test_check_tells_of_a_postmaster_without_a_mailbox(suite):
+    path = f"{suite.folder}/etc/postern/postmaster"
+    old = open(path).read()
+
+    def told(code, text):
+        os.kill(suite.roles()["start"], signal.SIGHUP)
+        out = suite.postern("check", check=False)
+        return out.returncode == code and text in out.stdout
+
+    try:
+        with open(path, "w") as f:
+            f.write("nobody@hamburger.edu\n")
+        wait_for(lambda: told(1, "postmaster of this domain has no mailbox"),
+                 10, "the mistake")
+    finally:
+        with open(path, "w") as f:
+            f.write(old)
+        wait_for(lambda: told(0, "0 mistakes"), 10, "its end")
+
+
 def test_a_second_start_is_refused(suite):
     out = subprocess.run(
         [str(BIN / "postern-start")], capture_output=True, text=True,
