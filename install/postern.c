@@ -65,6 +65,16 @@ program_run(char **argv)
 	return EXITCODE_PERMANENT;
 }
 
+/* "--help" at the end asks for it, whatever stands before. */
+static int
+command_help(int (*run)(int argc, char **argv), char *name)
+{
+	static char help[] = "--help";
+	char *argv[] = { name, help, NULL };
+
+	return run(2, argv);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -82,8 +92,10 @@ main(int argc, char **argv)
 		puts("postern " POSTERN_VERSION);
 		return EXITCODE_DONE;
 	}
+	bool help = argc > 2 && strcmp(argv[argc - 1], "--help") == 0;
 	for (size_t i = 0; i < N_ELEMENTS(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return help ? command_help(commands[i].run, argv[1])
+				    : commands[i].run(argc - 1, argv + 1);
 	return program_run(argv + 1);
 }

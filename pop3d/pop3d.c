@@ -84,11 +84,12 @@ args_parse(int argc, char **argv)
 		} else if (a.n > 0 && a.p[0] != '-' && i + 1 == argc) {
 			self.maildir = argv[i];
 		} else {
-			die(EXITCODE_PERMANENT, help, 0);
+			die(EXITCODE_PERMANENT, "wrong arguments; see --help",
+			    0);
 		}
 	}
 	if (self.timeout_s != TIMEOUT_S && self.maildir == NULL)
-		die(EXITCODE_PERMANENT, help, 0);
+		die(EXITCODE_PERMANENT, "wrong arguments; see --help", 0);
 }
 
 /* Says why there is no session, in place of the reply to PASS, and ends. */

@@ -227,5 +227,5 @@ main(int argc, char **argv)
 	if (argc == 1)
 		return run_by_hand(getenv("TCPREMOTEIP"));
 	args_answer(arg, help);
-	die(EXITCODE_PERMANENT, help, 0);
+	die(EXITCODE_PERMANENT, "wrong arguments; see --help", 0);
 }

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "common/args.h"
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/io.h"
@@ -311,6 +312,8 @@ static void
 read_arguments(int argc, char **argv)
 {
 	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
+	args_answer(mode, "postern-local: puts mail into Maildirs; run by "
+			  "postern-become\n");
 	work.system_user = str_eq(mode, STR("user")) && argc == 4;
 	if (!work.system_user && !(str_eq(mode, STR("virtual")) && argc == 2))
 		die(EXITCODE_PERMANENT,

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: ISC
+"""--help, --version and wrong arguments of every program."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from suite import BIN
+
+PROGRAMS = sorted(p.name for p in BIN.glob("postern*"))
+COMMANDS = ["status", "queue", "queue list", "queue delete", "why", "user",
+            "user add", "user passwd a@b.c", "user list", "alias", "alias add",
+            "alias list", "show", "show me", "check", "sandbox", "init"]
+
+
+def run(*args):
+    return subprocess.run(
+        [str(BIN / args[0]), *args[1:]], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=10,
+        env={**os.environ, "POSTERN_ROOT": "/nonexistent/postern"})
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs(program):
+    out = run(program, "--help")
+    assert out.returncode == 0 and not out.stderr, out
+    assert program in out.stdout
+    out = run(program, "--version")
+    assert out.returncode == 0 and out.stdout.startswith("postern "), out
+    out = run(program, "--nonsense")
+    assert out.returncode == 100 and not out.stdout, out
+    assert len(out.stderr.splitlines()) == 1 and "\\x" not in out.stderr, out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command):
+    out = run("postern", *command.split(), "--help")
+    assert out.returncode == 0 and not out.stderr, out
+    assert f"postern {command.split()[0]}" in out.stdout
+
+
+def test_manual_pages_name_pages_that_are_there():
+    top = pathlib.Path(__file__).resolve().parents[2]
+    pages = {p.name: p for p in top.glob("*/*.[158]")}
+    for name, page in pages.items():
+        for line in page.read_text().splitlines():
+            words = line.split()
+            if words[:1] == [".Xr"] and words[1].startswith("postern"):
+                assert f"{words[1]}.{words[2]}" in pages, (name, line)
