@@ -4,8 +4,10 @@ import fcntl
 import os
 import pathlib
 import poplib
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -172,3 +174,20 @@ def test_wrong_options_are_refused_in_words(tmp_path, args):
     assert out.returncode == 1
     assert out.stdout.splitlines()[-1].startswith("install/try: ")
     assert not pathlib.Path(tmp_path, "try.env").exists()
+
+
+def test_who_may_not_sudo_is_told_what_to_install():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        script = shutil.copy(TOP / "install/deps", folder)
+        for name, text in (("dpkg-query", "echo"), ("sudo", "exit 1")):
+            path = pathlib.Path(folder, name)
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+        other = ["setpriv", "--reuid=65534", "--clear-groups"]
+        out = subprocess.run(
+            [*(other if os.geteuid() == 0 else []), script], timeout=20,
+            env={"PATH": f"{folder}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert out.returncode == 100, out
+        assert "as root, run: apt-get install gcc" in out.stderr
