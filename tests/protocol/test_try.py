@@ -191,3 +191,36 @@ def test_who_may_not_sudo_is_told_what_to_install():
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert out.returncode == 100, out
         assert "as root, run: apt-get install gcc" in out.stderr
+
+
+def test_odd_surroundings(tmp_path):
+    """CDPATH makes cd talk; a machine without IPv6 has no /proc/net/tcp6."""
+    cat = tmp_path / "bin/cat"
+    cat.parent.mkdir()
+    cat.write_text('#!/bin/sh\n[ "$2" != /proc/net/tcp6 ] || exit 1\n'
+                   'exec /bin/cat "$@"\n')
+    cat.chmod(0o755)
+    env = {**os.environ, "POSTERN_BIN": str(BIN), "CDPATH": "/",
+           "PATH": f"{cat.parent}:{os.environ['PATH']}"}
+    for args in (["--background", "--no-first-message"], ["--stop"]):
+        out = subprocess.run(
+            [TRY, "run", *args], env=env, cwd=tmp_path, timeout=60,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert out.returncode == 0, out
+    assert (tmp_path / "run/try.env").exists()
+
+
+def test_in_the_foreground_it_says_when_start_died(tmp_path):
+    one = subprocess.Popen(
+        [TRY, str(tmp_path), "--no-first-message"], text=True,
+        env={**os.environ, "POSTERN_BIN": str(BIN)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True)
+    for line in one.stdout:
+        if line.startswith("Ctrl-C"):
+            break
+    roles = (tmp_path / "run/postern/roles").read_text().split()
+    assert roles[0] == "start"
+    os.kill(int(roles[1]), signal.SIGKILL)
+    assert "postern-start died" in one.stdout.read()
+    assert one.wait(20) == 1
