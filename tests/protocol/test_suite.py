@@ -225,6 +225,18 @@ def test_stop_and_start_again_keeps_everything():
         check_mail_flows(s)
 
 
+def test_a_clean_run_logs_no_warning():
+    """But of resolvers without signatures and a kernel without Landlock."""
+    with Suite("--no-first-message", "--domain", "hamburger.edu", "--user",
+               "bob@hamburger.edu:hungry") as s:
+        check_mail_flows(s)
+        s.stop()
+        loud = [line for line in s.log().splitlines()
+                if "level=info" not in line and "event=dnssec " not in line
+                and "event=no-landlock" not in line]
+        assert loud == []
+
+
 def test_sigterm_with_sessions_open():
     with Suite("--no-first-message") as s:
         connections = [socket.create_connection(a, timeout=20)
