@@ -17,8 +17,7 @@ $(B)/config.mk: install/probe
 	@mkdir -p $(@D)
 	@sh install/probe $(CC) > $@
 
-STD := -std=c17 -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"' \
-	-DPOSTERN_LIBEXEC='"$(PREFIX)/libexec/postern"'
+STD := -std=c17 -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"'
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
 	-Walloca -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wswitch-enum \

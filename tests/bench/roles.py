@@ -30,7 +30,7 @@ def tables(source):
     """{table: set of call names} of a C file."""
     text = subprocess.run(
         ["gcc", "-std=c17", "-D_GNU_SOURCE", "-I.", "-E", "-P",
-         '-DPOSTERN_VERSION="0"', '-DPOSTERN_LIBEXEC="/"', str(source)],
+         '-DPOSTERN_VERSION="0"', str(source)],
         stdout=subprocess.PIPE, text=True, check=True).stdout
     found = {}
     for name, body in re.findall(
