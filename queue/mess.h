@@ -46,8 +46,8 @@ void mess_sum_begin(
     struct mess_sum *, const unsigned char key[RECORD_KEY], uint64_t nonce);
 void mess_sum_add(struct mess_sum *, struct str);
 struct record_tag mess_sum_end(struct mess_sum *);
-bool mess_body_ok(const unsigned char key[RECORD_KEY], const struct mess_head *,
-    struct str body);
+/* Ends the sum: is it the one that the head has for its body? */
+bool mess_sum_ok(struct mess_sum *, const struct mess_head *);
 
 /* Where the entries begin. */
 uint64_t mess_entries_at(const struct mess_head *);

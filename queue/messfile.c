@@ -139,8 +139,7 @@ messfile_body_ok(const struct messfile *f, const unsigned char key[RECORD_KEY])
 		mess_sum_add(&sum, (struct str){ .p = chunk, .n = n });
 		at += n;
 	}
-	struct record_tag t = mess_sum_end(&sum);
-	return sodium_memcmp(t.b, f->head.body_tag.b, RECORD_TAG) == 0;
+	return mess_sum_ok(&sum, &f->head);
 }
 
 /* ---- writing ---- */
