@@ -69,10 +69,10 @@ const struct control_setting control_settings[] = {
 	    "free space below which mail is refused, in MiB"),
 	NUMBER("spoolfloorinodes", "1000", 0, 1ull << 40,
 	    "free inodes below which mail is refused"),
-	NUMBER("concurrencyremote", "100", 1, 10000,
-	    "connections to other hosts at a time"),
-	NUMBER(
-	    "concurrencylocal", "20", 1, 10000, "delivery processes at a time"),
+	NUMBER("concurrencyremote", "100", 0, 10000,
+	    "connections to other hosts at a time; 0: all that mail waits"),
+	NUMBER("concurrencylocal", "20", 0, 10000,
+	    "delivery processes at a time; 0: all that mail waits"),
 	LINE(
 	    "bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),
 	LINE("bouncehost", NULL, "domain that bounces come from; default: me"),

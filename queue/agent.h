@@ -65,10 +65,8 @@ void agent_packet(struct link *, struct packet *, int *fds, size_t nfds);
 void hubs_open(struct destination *);
 /* One more for d, though its backlog is short, when there is a place. */
 void hubs_open_extra(struct destination *);
-/* An agent of this kind is gone. */
-void hubs_closed(enum schedule_channel);
-/* Does a destination of this kind wait for a place? */
-bool hubs_starving(enum schedule_channel);
+/* An agent of d is gone. */
+void hubs_closed(struct destination *d);
 /* The host at this address serves nobody (its agent is marked refused): on to
  * the next one. */
 void hubs_refused(struct destination *, struct str ip, struct str text);

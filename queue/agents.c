@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
+#include "queue/places.h"
 
 enum {
 	LOCAL_IDLE_MS = 10000,
@@ -99,8 +100,7 @@ bury(struct agent *a)
 	a->ack_count = 0;
 	a->after = dead;
 	dead = a;
-	d->open--;
-	hubs_closed(d->kind);
+	hubs_closed(d);
 	agents_wanted(d);
 }
 
@@ -269,6 +269,8 @@ flush_destinations(void)
 		if (dirty_first == NULL)
 			dirty_last = NULL;
 		d->dirty = false;
+		if (d->waiting > 0 && places_stopped(d->kind))
+			delivery_stop(d);
 		for (struct agent *a = d->agents; a != NULL; a = a->sibling)
 			agent_feed(a);
 		hubs_open(d);
@@ -303,7 +305,7 @@ tick_agent(struct agent *a, int64_t now_ms)
 		return;
 	if (a->outstanding == 0) {
 		int64_t most = local ? LOCAL_IDLE_MS : REMOTE_IDLE_MS;
-		if (quiet >= most || hubs_starving(d->kind))
+		if (quiet >= most || places_starving(d->kind))
 			agent_retire(a);
 		return;
 	}

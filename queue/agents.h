@@ -14,6 +14,8 @@ struct agents_counts {
 /* Limits: concurrencylocal, concurrencyremote; without apply they are only
  * checked.  0, or -1 (logged). */
 int agents_load(int control_dirfd, bool apply);
+/* Its concurrency is 0: nothing is to be delivered there now. */
+bool agents_stopped(enum schedule_channel);
 void agents_become_link(int fd);
 void agents_dial_link(int fd);
 void agents_remote_link(int fd);

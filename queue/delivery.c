@@ -71,7 +71,7 @@ delivery_tick(int64_t when)
 int64_t
 delivery_when(const struct rcpt *r)
 {
-	if (r->state != RCPT_WAITING)
+	if (r->state != RCPT_WAITING || r->due == DUE_NEVER)
 		return 0;
 	int64_t wait_ms = (int64_t)r->due * (1000 / TICKS_PER_SECOND) -
 			  (clock_mono_ms() - base_ms);
@@ -113,7 +113,10 @@ delivery_start(uint32_t rcpt)
 	enum domain_kind kind = domain.n == 0
 				    ? DOMAIN_LOCAL
 				    : domains_find(domains, domain, &prepend);
-	if (kind == DOMAIN_LOCAL || kind == DOMAIN_VIRTUAL) {
+	bool here = kind == DOMAIN_LOCAL || kind == DOMAIN_VIRTUAL;
+	if (agents_stopped(here ? SCHEDULE_LOCAL : SCHEDULE_REMOTE)) {
+		delivery_await_order(rcpt, !here);
+	} else if (here) {
 		rcpt_set(rcpt, RCPT_ASKING);
 		where_ask(rcpt);
 	} else {

@@ -51,6 +51,12 @@ void delivery_report(uint32_t rcpt, char verdict, struct str text,
     struct str host, struct agent *agent);
 /* Every lot that waits for the destination gets this verdict. */
 void delivery_report_all(struct destination *, char verdict, struct str text);
+/* Its channel is stopped: the recipient waits until that is opened again. */
+void delivery_await_order(uint32_t rcpt, bool remote);
+/* The same for all that waits in the destination's queue. */
+void delivery_stop(struct destination *);
+/* The channel is open again: all that waited for it is due now. */
+void delivery_go_on(enum schedule_channel);
 /* Is this recipient of a lot still to be delivered?  One that was removed while
  * the lot waited is let go. */
 bool delivery_in_lot(uint32_t rcpt);

@@ -10,6 +10,9 @@
 
 enum { TICKS_PER_SECOND = 10 };
 
+/* The tick of what waits for an order, not for a time. */
+#define DUE_NEVER UINT32_MAX
+
 /* Puts a recipient in state WAITING into the heap. */
 void due_put(uint32_t rcpt, uint32_t tick);
 /* Takes it out. */

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
+#include "queue/places.h"
 
 enum {
 	CONNECT_MAX = 4096, /* agents on their way */
@@ -39,8 +40,22 @@ static bool become_named, remote_named;
 static struct connect connects[CONNECT_MAX];
 static unsigned connect_count, connect_unsent, connect_next;
 static uint64_t key_count;
-static unsigned open_count[2], limits[2];
-static struct destination *starving_first[2], *starving_last[2];
+
+/* A stopped channel lets its queues go before the next wait. */
+static void
+set_limit(enum schedule_channel kind, unsigned limit)
+{
+	bool stopped = places_stopped(kind);
+	places_limit(kind, limit);
+	if (limit == 0)
+		LOG(WARN, "stopped",
+		    F_TEXT("text", kind == SCHEDULE_LOCAL
+				       ? "concurrencylocal is 0"
+				       : "concurrencyremote is 0"));
+	else if (stopped)
+		delivery_go_on(kind);
+	destinations_each(agents_wanted);
+}
 
 int
 agents_load(int control_dirfd, bool apply)
@@ -51,18 +66,18 @@ agents_load(int control_dirfd, bool apply)
 		return -1;
 	if (!apply)
 		return 0;
-	limits[SCHEDULE_LOCAL] = (unsigned)here;
-	limits[SCHEDULE_REMOTE] = (unsigned)there;
+	set_limit(SCHEDULE_LOCAL, (unsigned)here);
+	set_limit(SCHEDULE_REMOTE, (unsigned)there);
 	return 0;
 }
 
-/* ---- connects ---- */
-
-static bool
-has_place(enum schedule_channel kind)
+bool
+agents_stopped(enum schedule_channel kind)
 {
-	return open_count[kind] < limits[kind] && connect_count < CONNECT_MAX;
+	return places_stopped(kind);
 }
+
+/* ---- connects ---- */
 
 static void
 connect_begin(struct destination *d)
@@ -76,8 +91,7 @@ connect_begin(struct destination *d)
 	connect_next = (connect_next + 1) % CONNECT_MAX;
 	connect_count++;
 	connect_unsent++;
-	open_count[d->kind]++;
-	d->open++;
+	places_take(d);
 	d->connecting++;
 }
 
@@ -103,11 +117,12 @@ connect_end(struct connect *c)
 	return d;
 }
 
-static void
-put_place_back(struct destination *d)
+void
+hubs_closed(struct destination *d)
 {
-	d->open--;
-	hubs_closed(d->kind);
+	struct destination *next = places_give(d);
+	if (next != NULL)
+		agents_wanted(next);
 }
 
 static bool
@@ -161,60 +176,19 @@ hubs_connecting(void)
 
 /* ---- who gets a place ---- */
 
-bool
-hubs_starving(enum schedule_channel kind)
-{
-	return starving_first[kind] != NULL;
-}
-
-static void
-starve(struct destination *d)
-{
-	if (d->starving)
-		return;
-	d->starving = true;
-	d->starving_next = NULL;
-	if (starving_last[d->kind] != NULL)
-		starving_last[d->kind]->starving_next = d;
-	else
-		starving_first[d->kind] = d;
-	starving_last[d->kind] = d;
-}
-
-void
-hubs_closed(enum schedule_channel kind)
-{
-	struct destination *d = starving_first[kind];
-	open_count[kind]--;
-	if (d == NULL)
-		return;
-	starving_first[kind] = d->starving_next;
-	if (starving_first[kind] == NULL)
-		starving_last[kind] = NULL;
-	d->starving = false;
-	agents_wanted(d);
-}
-
 void
 hubs_open(struct destination *d)
 {
-	while (destination_needs_agent(d)) {
-		if (d->open > 0 && hubs_starving(d->kind))
-			return; /* one more for d comes last */
-		if (!has_place(d->kind)) {
-			if (d->open == 0)
-				starve(d);
-			return;
-		}
+	while (destination_needs_agent(d) && connect_count < CONNECT_MAX &&
+	       places_free(d))
 		connect_begin(d);
-	}
 }
 
 void
 hubs_open_extra(struct destination *d)
 {
 	if (d->waiting > 0 && d->open < d->limit && d->connecting == 0 &&
-	    has_place(d->kind))
+	    connect_count < CONNECT_MAX && places_free(d))
 		connect_begin(d);
 }
 
@@ -287,7 +261,7 @@ on_no_agent(struct link *l, struct packet *p, enum schedule_channel kind)
 	if (c == NULL)
 		return; /* asked twice, over two links */
 	struct destination *d = connect_end(c);
-	put_place_back(d);
+	hubs_closed(d);
 	if (d->open > 0) {
 		d->limit = d->limit > 1 ? d->limit / 2 : 1;
 		agents_wanted(d);
@@ -310,8 +284,7 @@ on_agent(uint64_t key, bool resumed, struct destination *d, int *fds,
 		return; /* closed by link.c: the agent ends */
 	fds[0] = -1;
 	if (c == NULL) {
-		open_count[d->kind]++;
-		d->open++;
+		places_take(d);
 	} else {
 		d = connect_end(c);
 	}
@@ -426,7 +399,7 @@ hubs_tick(int64_t now_ms)
 		if (c->key == 0 || now_ms - c->since < CONNECT_MS)
 			continue;
 		struct destination *d = connect_end(c);
-		put_place_back(d);
+		hubs_closed(d);
 		hubs_failed(d, 'Z', STR("4.4.1 no connection in 20 minutes"));
 	}
 }
@@ -434,8 +407,8 @@ hubs_tick(int64_t now_ms)
 struct agents_counts
 agents_count(void)
 {
-	struct agents_counts n = { .local = open_count[SCHEDULE_LOCAL],
-		.remote = open_count[SCHEDULE_REMOTE],
+	struct agents_counts n = { .local = places_taken(SCHEDULE_LOCAL),
+		.remote = places_taken(SCHEDULE_REMOTE),
 		.connecting = connect_count };
 	return n;
 }

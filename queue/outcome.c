@@ -15,6 +15,8 @@ enum {
 	LINES_AT_ONCE = 100 /* log lines for one host's failure */
 };
 
+#define NEVER INT64_MAX /* in place of a time: when the channel is opened */
+
 static bool quiet;
 static uint32_t removed_in_line; /* recipients with RCPT_IN_LOT */
 static struct delivery_totals totals, minute, minute_before;
@@ -82,7 +84,7 @@ wait_until(uint32_t rcpt, int64_t when)
 	r->flags = (uint8_t)(r->flags & ~RCPT_FORCE);
 	rcpt_set(rcpt, held ? RCPT_HELD : RCPT_WAITING);
 	if (!held)
-		due_put(rcpt, delivery_tick(when));
+		due_put(rcpt, when == NEVER ? DUE_NEVER : delivery_tick(when));
 	delivery_settle(r->message);
 }
 
@@ -231,6 +233,50 @@ delivery_report_all(struct destination *d, char verdict, struct str text)
 	if (lines > LINES_AT_ONCE)
 		LOG(INFO, "more", F_NUM("recipients", lines - LINES_AT_ONCE),
 		    F_STR("host", names_str(d->name)), F_STR("text", text));
+}
+
+void
+delivery_await_order(uint32_t rcpt, bool remote)
+{
+	rcpt_remote(rcpt, remote);
+	if ((rcpt_at(rcpt)->flags & RCPT_DELETE) != 0) {
+		delivery_drop(rcpt, "removed");
+		return;
+	}
+	rcpt_text(rcpt,
+	    remote ? STR("4.3.2 concurrencyremote is 0: all that mail waits")
+		   : STR("4.3.2 concurrencylocal is 0: all that mail waits"));
+	wait_until(rcpt, NEVER);
+}
+
+void
+delivery_stop(struct destination *d)
+{
+	struct lot *lot;
+	while ((lot = destination_take(d)) != NULL) {
+		for (uint32_t i = 0; i < lot->n; i++) {
+			uint32_t rcpt = lot_entry(lot, i)->rcpt;
+			if (delivery_in_lot(rcpt))
+				delivery_await_order(
+				    rcpt, d->kind == SCHEDULE_REMOTE);
+		}
+		lot_free(lot);
+	}
+}
+
+void
+delivery_go_on(enum schedule_channel kind)
+{
+	bool remote = kind == SCHEDULE_REMOTE;
+	uint32_t now = delivery_tick(0);
+	for (uint32_t i = 1; i < index_rcpt_end(); i++) {
+		const struct rcpt *r = rcpt_at(i);
+		if (r->state != RCPT_WAITING || r->due != DUE_NEVER ||
+		    ((r->flags & RCPT_REMOTE) != 0) != remote)
+			continue;
+		due_remove(i);
+		due_put(i, now);
+	}
 }
 
 bool

@@ -1,7 +1,7 @@
 # postern-qmgr and postern-bounce; postern-queued has its own fragment.
 PROGS += postern-qmgr postern-bounce
 QMGR_PURE := queue/pool.o queue/wishes.o queue/names.o queue/index.o queue/due.o \
-	queue/schedule.o queue/destination.o
+	queue/schedule.o queue/destination.o queue/places.o
 postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
 	queue/hubs.o queue/bounces.o queue/manage.o queue/delivery.o \
 	queue/outcome.o queue/working.o queue/orders.o queue/jobs.o \

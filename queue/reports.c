@@ -7,6 +7,7 @@
 #include "queue/agent.h"
 #include "queue/due.h"
 #include "queue/names.h"
+#include "queue/places.h"
 
 enum {
 	/* jobs after which an agent makes place for a destination that waits */
@@ -62,7 +63,7 @@ end_job(struct agent *a, struct lot *lot)
 	if (success)
 		destination_success(d);
 	unsigned turn = d->kind == SCHEDULE_LOCAL ? LOCAL_TURN : REMOTE_TURN;
-	if (hubs_starving(d->kind) && (a->jobs >= turn || d->open > 1))
+	if (places_starving(d->kind) && (a->jobs >= turn || d->open > 1))
 		agent_retire(a);
 	agents_wanted(d);
 }
