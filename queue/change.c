@@ -221,7 +221,7 @@ apply_marks(uint32_t number)
 	struct pending_mark m;
 	for (size_t at = 0; at < marks_taken; at += sizeof(m)) {
 		memcpy(&m, marks.p + at, sizeof(m));
-		(void)spool_mark(spool, m.mark.id, m.mark.idx, number);
+		spool_take_mark(spool, &m.mark, number);
 		teller_marked(m.mark.id, m.mark.idx, m.link);
 	}
 	bytes_drop(&marks, marks_taken);

@@ -79,6 +79,13 @@ envelope_finished(const struct envelope *e, size_t i)
 	    str_head(str_skip(e->finished, at), sizeof(uint32_t)));
 }
 
+bool
+mark_is_hold(const struct mark *m)
+{
+	return m->idx == MARK_MESSAGE &&
+	       (m->verdict == 'H' || m->verdict == 'R');
+}
+
 void
 mark_put(struct buf *b, const struct mark *m)
 {

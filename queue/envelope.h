@@ -20,6 +20,9 @@ enum {
 	ENVELOPE_MARK = 13 /* bytes of one mark */
 };
 
+/* idx of a mark that speaks of the whole message: H (held), R (released). */
+#define MARK_MESSAGE UINT32_MAX
+
 /* A row of length-prefixed strings, checked when it was opened. */
 struct strings {
 	uint32_t count;
@@ -51,6 +54,8 @@ struct mark {
 	char verdict;
 };
 
+/* True for a mark that holds or releases a message. */
+bool mark_is_hold(const struct mark *);
 /* A mark as it stands in a record. */
 void mark_put(struct buf *, const struct mark *);
 /* Takes the next mark off *rest.  False: not a whole one left. */

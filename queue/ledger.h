@@ -24,7 +24,9 @@ enum ledger_flag {
 	LEDGER_GONE = 4,    /* finished; what is left is to remove the file */
 	LEDGER_NAMED = 8,   /* a file may be there, complete or not */
 	LEDGER_BROKEN = 16, /* one of settle's requests failed */
-	LEDGER_HELD = 32    /* qmgr has a descriptor of the body */
+	LEDGER_HELD = 32,   /* qmgr has a descriptor of the body */
+	LEDGER_PARKED = 64, /* an administrator holds it */
+	LEDGER_WAS_PARKED = 128 /* its file may say that one does */
 };
 
 /* Recipients that a replacement brought and that its file does not hold. */

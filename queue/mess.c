@@ -148,7 +148,8 @@ mess_entry_open(const unsigned char key[RECORD_KEY], uint64_t nonce,
 	struct packet p = { .rest = str_skip(in, entry_magic.n) };
 	uint32_t t = packet_get_u32(&p);
 	size_t n = packet_get_u32(&p);
-	if ((t != MESS_ENVELOPE && t != MESS_STATE && t != MESS_REPLACEMENT) ||
+	if ((t != MESS_ENVELOPE && t != MESS_STATE && t != MESS_REPLACEMENT &&
+		t != MESS_HOLD) ||
 	    n > in.n - MESS_ENTRY_HEAD)
 		return false;
 	*type = (enum mess_entry)t;

@@ -16,9 +16,10 @@ enum {
 };
 
 enum mess_entry {
-	MESS_ENVELOPE = 'E',   /* envelope.h; the first entry */
-	MESS_STATE = 'S',      /* a bit per recipient: 1 = finished */
-	MESS_REPLACEMENT = 'W' /* envelope.h */
+	MESS_ENVELOPE = 'E',	/* envelope.h; the first entry */
+	MESS_STATE = 'S',	/* a bit per recipient: 1 = finished */
+	MESS_REPLACEMENT = 'W', /* envelope.h */
+	MESS_HOLD = 'H' /* one byte: H held, R released; the last one holds */
 };
 
 struct mess_head {

@@ -199,8 +199,10 @@ note_put(const struct note *n, struct buf *b, uint32_t *idx, bool *more)
 		have = next_recipient(&r, n->e, 0, idx, &address);
 	}
 	*more = have;
+	uint8_t held = (n->e->flags & LEDGER_PARKED) != 0 ? NOTE_HELD : 0;
 	put_head(b, n, first,
-	    (uint8_t)((n->env.flags & ENVELOPE_8BIT) | (have ? NOTE_MORE : 0)));
+	    (uint8_t)((n->env.flags & ENVELOPE_8BIT) | held |
+		      (have ? NOTE_MORE : 0)));
 	packet_u32(b, count);
 	buf_put(b, buf_str(&g));
 	return count > 0 && !b->full;

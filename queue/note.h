@@ -9,6 +9,7 @@
 
 enum {
 	NOTE_MORE = 1,	/* flag of N and n: more recipients follow */
+	NOTE_HELD = 4,	/* flag of N: an administrator holds the message */
 	NOTE_HEAD = 512 /* more than an N takes without its recipients */
 };
 

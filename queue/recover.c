@@ -122,6 +122,10 @@ take_entries(struct ledger_entry *e, const struct messfile *f,
 			take_state(e, content);
 			continue;
 		}
+		if (type == MESS_HOLD) {
+			spool_park(e, str_eq(content, STR("H")));
+			continue;
+		}
 		if (!replacement_open(content, &r) || r.first != e->count)
 			continue; /* written twice: the first one holds */
 		if (!ledger_grow(e, r.first + r.by.count))
@@ -150,7 +154,7 @@ take_file(struct spool *s, uint64_t id)
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
 	if (!take_entries(e, &f, s->key))
 		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	e->flags = LEDGER_FILE;
+	e->flags |= LEDGER_FILE;
 	messfile_close(&f);
 	if (id > s->last_id)
 		s->last_id = id;
@@ -258,7 +262,7 @@ take_record(struct spool *s, struct segment *seg, uint64_t offset,
 		break;
 	case RECORD_MARKS:
 		while (mark_next(&meta, &m))
-			(void)spool_mark(s, m.id, m.idx, seg->number);
+			spool_take_mark(s, &m, seg->number);
 		break;
 	case RECORD_REPLACE:
 		(void)spool_replace(s, r->id, meta, seg->number);

@@ -171,9 +171,13 @@ static int
 append_all(struct messfile *f, struct packet *p)
 {
 	struct str state = packet_get_str(p, PACKET_MAX);
+	char hold = (char)packet_get_u8(p);
 	uint32_t count = packet_get_u32(p);
-	if (p->bad)
+	if (p->bad || (hold != '\0' && hold != 'H' && hold != 'R'))
 		return EPROTO;
+	if (hold != '\0' && messfile_append(f, spool->key, MESS_HOLD,
+				(struct str){ .p = &hold, .n = 1 }) < 0)
+		return errno;
 	for (uint32_t i = 0; i < count; i++) {
 		struct str r = packet_get_str(p, PACKET_MAX);
 		if (p->bad)

@@ -6,8 +6,9 @@
  *
  *	P u64 id, u64 temporary        mess/tmp/… is complete: sync and name it
  *	S u64 id, u32 file, u64 epoch, u32 offset, u32 meta, u32 body,
- *	  str state, n × {str}         make a file of this record
- *	A u64 id, str state, n × {str} append state and replacements
+ *	  str state, u8 hold, n × {str} make a file of this record
+ *	A u64 id, str state, u8 hold, n × {str} append state, replacements and
+ *				       hold (H held, R released, 0: never was)
  *	R u64 id                       remove its file
  *	G u64 file, u64 size           make a segment
  *	U u64 file                     remove a segment

@@ -247,6 +247,37 @@ spool_mark(struct spool *s, uint64_t id, uint32_t idx, uint32_t number)
 	return true;
 }
 
+void
+spool_park(struct ledger_entry *e, bool held)
+{
+	e->flags = (uint8_t)((e->flags & ~LEDGER_PARKED) | LEDGER_WAS_PARKED |
+			     (held ? LEDGER_PARKED : 0));
+}
+
+bool
+spool_hold(struct spool *s, uint64_t id, bool held, uint32_t number)
+{
+	uint32_t slot = ledger_find(&s->ledger, id);
+	if (slot == LEDGER_NONE)
+		return false;
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	if (e->left == 0)
+		return false;
+	spool_park(e, held);
+	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
+		soil(s, slot, number);
+	return true;
+}
+
+void
+spool_take_mark(struct spool *s, const struct mark *m, uint32_t number)
+{
+	if (mark_is_hold(m))
+		(void)spool_hold(s, m->id, m->verdict == 'H', number);
+	else
+		(void)spool_mark(s, m->id, m->idx, number);
+}
+
 bool
 spool_replace(struct spool *s, uint64_t id, struct str content, uint32_t number)
 {

@@ -36,6 +36,13 @@ uint64_t spool_next_id(struct spool *);
 /* The mark of recipient idx of id is durable in segment number.  True when the
  * recipient was unfinished until now. */
 bool spool_mark(struct spool *, uint64_t id, uint32_t idx, uint32_t number);
+/* The message is held, or not any more: durable in segment number.  False: it
+ * is not there. */
+bool spool_hold(struct spool *, uint64_t id, bool held, uint32_t number);
+/* Sets the flags for that. */
+void spool_park(struct ledger_entry *, bool held);
+/* What a durable mark says. */
+void spool_take_mark(struct spool *, const struct mark *, uint32_t number);
 /* The replacement (content: as in its record) is durable in segment number.
  * False: not applied (unknown, finished already, no memory). */
 bool spool_replace(

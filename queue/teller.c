@@ -382,10 +382,12 @@ on_marks(struct packet *p)
 		return false;
 	while (mark_next(&p->rest, &m)) {
 		uint32_t slot = ledger_find(&spool->ledger, m.id);
-		if (m.verdict != 'K' && m.verdict != 'D')
+		bool hold = mark_is_hold(&m);
+		if (!hold && m.verdict != 'K' && m.verdict != 'D')
 			return false;
 		if (slot == LEDGER_NONE ||
-		    ledger_is_done(ledger_at(&spool->ledger, slot), m.idx))
+		    (!hold &&
+			ledger_is_done(ledger_at(&spool->ledger, slot), m.idx)))
 			teller_marked(m.id, m.idx, link_number);
 		else if (!change_mark(&m, link_number))
 			LOG(ERROR, "no-memory", F_ID(m.id));

@@ -64,6 +64,9 @@ put_state(struct buf *p, const struct ledger_entry *e)
 	struct str s = { .p = state, .n = ledger_state_n(e) };
 	ledger_state(e, state);
 	packet_str(p, s);
+	packet_u8(p, (e->flags & LEDGER_WAS_PARKED) == 0 ? '\0'
+		     : (e->flags & LEDGER_PARKED) != 0	 ? 'H'
+							 : 'R');
 }
 
 /* Puts a count, and as many extras from *x on as fit. */

@@ -89,8 +89,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (io_write_all(fd, in) < 0)
 			abort();
 	} else {
-		write_sealed(
-		    fd, in, data[0] % 3 == 1 ? MESS_STATE : MESS_REPLACEMENT);
+		write_sealed(fd, in,
+		    data[0] % 3 == 2  ? MESS_REPLACEMENT
+		    : data[0] >= 0xc0 ? MESS_HOLD
+				      : MESS_STATE);
 	}
 	close(fd);
 	read_all(dirfd);

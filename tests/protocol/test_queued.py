@@ -497,6 +497,68 @@ def test_replacements_survive_in_files():
             {i: r for i, r in want_b.items() if i != 0}
 
 
+WHOLE = 0xffffffff  # idx of a mark that holds or releases
+
+
+def held(world):
+    """The ids that a fresh qmgr is told as held."""
+    q = Qmgr(world).index()
+    return {i for i, n in q.notes.items() if n.flags & 4}, q
+
+
+def go_round(q, w, l):
+    for _ in range(12):
+        more = fill(w, l, 40)
+        q.until(lambda: set(more) <= set(q.notes))
+        q.mark([(i, j) for i in more for j in (0, 1)])
+
+
+def test_a_hold_survives_in_records_and_in_files():
+    with World() as w:
+        q, l = Qmgr(w).index(), Listen(w)
+        ids = sorted(fill(w, l, 4))
+        large = l.session().post(
+            "a@b.example", [RCPT], b"x: y\n\n" + b"line\n" * 30000)[1]
+        ids.append(int(large, 16))
+        q.until(lambda: len(q.notes) == 5)
+        assert not any(n.flags & 4 for n in q.notes.values())
+        a, b, c, d, e = ids
+        q.mark([(i, WHOLE) for i in (a, b, c, e)], "H")
+        q.marked.clear()
+        q.mark([(b, WHOLE)], "R")
+        w.kill()
+        w.start()
+        now, q = held(w)
+        assert now == {a, c, e}
+        assert len(q.notes[a].recipients) == 2  # a hold finishes nobody
+        go_round(q, w, Listen(w))  # all are files now
+        assert len(files(w, "mess")) == 5
+        q.mark([(c, WHOLE)], "R")
+        q.mark([(d, WHOLE)], "H")
+        w.kill()
+        w.start()
+        now, q = held(w)
+        assert now == {a, d, e}
+        go_round(q, w, Listen(w))  # into the files, before the ring forgets
+        w.kill()
+        shutil.rmtree(w.spool / "journal")
+        w.start()
+        assert held(w)[0] == {a, d, e}
+
+
+def test_holding_what_there_is_not():
+    with World() as w:
+        q, l = Qmgr(w).index(), Listen(w)
+        [(qid, _)] = fill(w, l, 1).items()
+        q.until(lambda: q.notes)
+        q.mark([(7, WHOLE)], "H")
+        q.send_marks([(qid, 0)], "H")  # of a recipient: nonsense
+        q.drain()
+        assert (qid, 0) not in q.marked and "event=bad-packet" in w.log()
+        q.mark([(qid, 0), (qid, 1)])
+        q.mark([(qid, WHOLE)], "H")
+
+
 def test_a_spool_can_be_copied_elsewhere():
     with World() as w:
         l = Listen(w)

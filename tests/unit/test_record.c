@@ -303,6 +303,14 @@ test_mess_entries(void **state)
 	char space[64];
 	enum mess_entry type;
 	struct str content;
+	const struct mark hold = { .idx = MARK_MESSAGE, .verdict = 'H' };
+	const struct mark done = { .idx = 0, .verdict = 'K' };
+	assert_true(mark_is_hold(&hold) && !mark_is_hold(&done));
+	mess_entry_seal(key, 9, 72, MESS_HOLD, STR("H"), space);
+	assert_true(mess_entry_open(key, 9, 72,
+	    (struct str){ space, (size_t)mess_entry_span(1) }, &type,
+	    &content));
+	assert_true(type == MESS_HOLD && str_eq(content, STR("H")));
 	mess_entry_seal(key, 9, 72, MESS_STATE, STR("\5"), space);
 	memcpy(space + MESS_ENTRY_HEAD, "\5", 2);
 	struct str in = { space, (size_t)mess_entry_span(1) };
