@@ -307,6 +307,7 @@ test_mess_entries(void **state)
 	const struct mark done = { .idx = 0, .verdict = 'K' };
 	assert_true(mark_is_hold(&hold) && !mark_is_hold(&done));
 	mess_entry_seal(key, 9, 72, MESS_HOLD, STR("H"), space);
+	memcpy(space + MESS_ENTRY_HEAD, "H", 2);
 	assert_true(mess_entry_open(key, 9, 72,
 	    (struct str){ space, (size_t)mess_entry_span(1) }, &type,
 	    &content));
