@@ -103,6 +103,10 @@ check-fuzz:
 lint:
 	tests/lint/run
 
+# Rates, CPU, flushes and memory beside Postfix in the same run; as root.
+bench: all tools
+	/usr/bin/python3 tests/bench/mta.py $(BENCH)
+
 MANUALS := $(sort $(wildcard */*.1 */*.5 */*.8))
 install: all
 	install -d $(DESTDIR)$(PREFIX)/libexec/postern $(DESTDIR)$(PREFIX)/bin \
@@ -120,4 +124,4 @@ clean:
 	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
 
 .PHONY: all units tools fuzzers list-units list-fuzzers everything check \
-	check-asan check-fuzz lint install clean
+	check-asan check-fuzz lint bench install clean

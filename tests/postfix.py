@@ -13,6 +13,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+def latest(settings):
+    """Without the lines that a later line of the same name overrides."""
+    last = {line.split(" =")[0]: line for line in settings.splitlines()}
+    return "\n".join(last.values()) + "\n"
+
+
 class Postfix:
     """An instance with configuration, queue and mailboxes in one folder."""
 
@@ -30,7 +36,7 @@ class Postfix:
         shutil.chown(self.folder / "data", "postfix")
         shutil.chown(self.mail, "nobody")
         self.conf = conf
-        (conf / "main.cf").write_text(f"""\
+        (conf / "main.cf").write_text(latest(f"""\
 compatibility_level = 3.6
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
@@ -54,7 +60,7 @@ smtp_dns_support_level = disabled
 maillog_file = {self.folder}/log
 maillog_file_prefixes = {self.folder}
 {main}
-""")
+"""))
         (conf / "master.cf").write_text(f"""\
 127.0.0.1:{self.port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -72,6 +78,7 @@ relay unix - - n - - smtp
 error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
+local unix - n n - - local
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd

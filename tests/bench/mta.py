@@ -1,157 +1,91 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """Postern beside Postfix in the same run: one table of rates and ratios.
 
-usage: mta.py [--runs N] [--count N] [--sessions 1,10,50] [--only accept,local,relay,large,idle]
+Needs root and Debian's postfix (its smtp-sink takes what is relayed).  Both
+servers run on one fresh ext4 file system on a loop device over a fully written
+file, so that flushes reach the disk; smtpload sends.  Every figure is the
+median of the runs; the servers take turns.
 
-Needs root and Debian's postfix (smtp-source, smtp-sink).  Both servers run on
-one fresh ext4 file system on a loop device over a fully written file, so that
-flushes reach the disk.  accept: until the client has all replies, delivery
-deferred (Postern: the route's port is closed; Postfix: HOLD).  local: until all
-messages are in the Maildir.  relay: until smtp-sink has all.  CPU is that of the
-server's whole process tree (cgroup cpuacct).
+  accept    a second, until the client has all replies; delivery is held
+  maildir   a second, until all messages are in new/ of their Maildirs, of
+            virtual users, or of system users where it says so; 1, 100 or
+            10,000 of them in turn
+  relay     a second, until smtp-sink has all
+  laps      as accept and maildir, through more than two laps of the ring
+            (Postfix: as many messages as in the other rows)
+  large     MB a second of 1 MiB messages, until all are in the Maildir
+
+kept: a session sends all its messages over one connection; each: a connection
+for every message.  CPU: microseconds of the server's whole process tree for a
+message.  ms: the client's 99th percentile, from MAIL (each: from connect) to
+250.  flushes: of the device, for a message.
 """
 import argparse
+import json
 import os
 import pathlib
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS))
-from postfix import Postfix, free_port  # noqa: E402
-from suite import Suite  # noqa: E402
+from servers import (Accounts, MAILBOXES, Ours, Theirs, Volume, free_port)
+from suite import BUILD
 
-DOMAIN, USER = "bench.test", "bob"
-CPU = pathlib.Path("/sys/fs/cgroup/cpuacct")
-
-
-class Volume:
-    """A mounted ext4 file system of its own."""
-
-    def __enter__(self):
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench-"))
-        self.base.chmod(0o755)
-        self.image, self.path = self.base / "image", self.base / "vol"
-        self.path.mkdir()
-        subprocess.run(["dd", "if=/dev/zero", f"of={self.image}", "bs=4M",
-                        "count=768", "oflag=direct", "status=none"],
-                       check=True)
-        self.loop = subprocess.run(
-            ["losetup", "--find", "--show", "--direct-io=on", self.image],
-            check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,"
-                        "lazy_journal_init=0,nodiscard", self.loop],
-                       check=True)
-        subprocess.run(["mount", self.loop, self.path], check=True)
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run(["umount", self.path])
-        subprocess.run(["losetup", "-d", self.loop])
-        shutil.rmtree(self.base)
-
-    def io(self):
-        """(writes, flushes) that the device has done."""
-        name = os.path.basename(self.loop)
-        for line in open("/proc/diskstats"):
-            f = line.split()
-            if f[2] == name:
-                return int(f[7]), int(f[18])
-        raise RuntimeError("no device")
+TOOLS = BUILD / "tool"
+SECONDS = 300  # the most that one run may take
+LAP = 256 << 20  # bytes of the default ring
 
 
-class Group:
-    """A cgroup (v1) that a server is started in."""
+class Row:
+    """One scenario: what is sent, how, and what ratios we want of it."""
 
-    def __init__(self, name):
-        self.path = CPU / name
-        self.path.mkdir(exist_ok=True)
+    def __init__(self, group, label, kind, sessions, keep=True, count=None,
+                 size=4096, boxes=1, goal=None, cpu_goal=None, theirs=None):
+        self.group, self.label, self.kind = group, label, kind
+        self.sessions, self.keep, self.count = sessions, keep, count
+        self.size, self.boxes = size, boxes
+        self.goal, self.cpu_goal, self.theirs = goal, cpu_goal, theirs
 
-    def __enter__(self):
-        """Moves this process in, so that children are born there."""
-        (self.path / "cgroup.procs").write_text(str(os.getpid()))
-        return self
-
-    def __exit__(self, *_):
-        (CPU / "cgroup.procs").write_text(str(os.getpid()))
-
-    def seconds(self):
-        return int((self.path / "cpuacct.usage").read_text()) / 1e9
-
-    def pss_kib(self):
-        total = 0
-        for pid in (self.path / "cgroup.procs").read_text().split():
-            try:
-                for line in open(f"/proc/{pid}/smaps_rollup"):
-                    if line.startswith("Pss:"):
-                        total += int(line.split()[1])
-            except OSError:
-                pass
-        return total
+    def messages(self, server):
+        return self.theirs or self.count if server == "postfix" else self.count
 
 
-class Ours:
-    name = "postern"
+def rows_of(a):
+    """All rows, in the order in which they are run."""
+    def name(what, sessions, keep):
+        return f"{what} {sessions} {'kept' if keep else 'each'}"
 
-    def __init__(self, volume, sink):
-        self.closed = free_port()
-        with Group("postern-bench-ours") as self.group:
-            self.suite = Suite(
-                "--no-first-message", "--domain", DOMAIN,
-                "--user", f"{USER}@{DOMAIN}:secret",
-                "--control", "relayclients=127.0.0.1",
-                "--control", "concurrencyperip=60000",
-                "--control", "concurrencyincoming=2000",
-                "--route", f"sink.test=127.0.0.1:{sink}",
-                "--route", f"hold.test=127.0.0.1:{self.closed}",
-                folder=str(volume.path / "postern")).start()
-        self.smtp = self.suite.env["SMTP"]
-        self.new = pathlib.Path(self.suite.env["MAILDIR_1"], "new")
-
-    def recipient(self, what):
-        return {"accept": "x@hold.test", "relay": "x@sink.test"}.get(
-            what, f"{USER}@{DOMAIN}")
-
-    def clear(self):
-        self.suite.postern("queue", "delete", "--all", check=False)
-
-    def stop(self):
-        self.suite.stop()
-
-
-class Theirs:
-    name = "postfix"
-
-    def __init__(self, volume, sink):
-        main = f"""\
-virtual_mailbox_domains = {DOMAIN}
-default_process_limit = 700
-virtual_destination_concurrency_limit = 20
-in_flow_delay = 0
-transport_maps = inline:{{ sink.test=smtp:[127.0.0.1]:{sink} }}
-smtpd_recipient_restrictions = permit_mynetworks,reject
-smtpd_data_restrictions = check_recipient_access inline:{{ hold.test=HOLD }}
-"""
-        with Group("postern-bench-postfix") as self.group:
-            self.postfix = Postfix(main, folder=volume.path / "postfix")
-            self.postfix.command("start")
-        self.smtp = f"127.0.0.1:{self.postfix.port}"
-        self.new = self.postfix.mail / "box/new"
-
-    recipient = Ours.recipient
-
-    def clear(self):
-        subprocess.run(["postsuper", "-c", str(self.postfix.conf), "-d",
-                        "ALL"], stderr=subprocess.DEVNULL)
-
-    def stop(self):
-        subprocess.run(["postfix", "-c", str(self.postfix.conf), "stop"],
-                       stderr=subprocess.DEVNULL)
+    both = [(s, k) for s in a.sessions for k in (True, False)]
+    laps = 2 * LAP // 4608 + 10000
+    for s, k in both:
+        yield Row("accept", name("accept", s, k), "held", s, k,
+                  a.few if s == 1 else a.count,
+                  goal=3 if not k else 4 if s == 1 else 6,
+                  cpu_goal=6 if k else 3)
+    yield Row("laps", "accept 50 kept, laps", "held", 50, count=laps, goal=6,
+              cpu_goal=6, theirs=a.count)
+    for s, k in both:
+        yield Row("maildir", name("maildir", s, k), "virtual", s, k,
+                  a.few if s == 1 else a.count, goal=5 if k else None,
+                  cpu_goal=5 if k else 3)
+    for boxes in (100, MAILBOXES):
+        yield Row("maildir", f"maildir 50 kept, {boxes} boxes", "virtual", 50,
+                  count=max(boxes, a.count), boxes=boxes, goal=5, cpu_goal=5)
+    yield Row("laps", "maildir 50 kept, laps", "virtual", 50, count=laps,
+              boxes=100, goal=5, cpu_goal=5, theirs=a.count)
+    for s, k in both:
+        yield Row("relay", name("relay", s, k), "relay", s, k,
+                  a.few if s == 1 else a.count,
+                  goal=6 if (s, k) == (50, True) else None)
+    yield Row("large", "1 MiB 10 kept, MB/s", "virtual", 10, count=200,
+              size=1 << 20, goal=2)
+    for boxes in (1, 100, MAILBOXES):
+        yield Row("system", f"maildir 50 kept, {boxes} users", "system", 50,
+                  count=max(min(boxes, MAILBOXES), a.count), boxes=boxes,
+                  goal=5, cpu_goal=5)
 
 
 def entries(path):
@@ -161,19 +95,35 @@ def entries(path):
         return 0
 
 
-def empty(path):
-    if path.exists():
-        for e in os.scandir(path):
-            os.unlink(e.path)
+def empty(server, row):
+    for i in range(row.boxes):
+        path = server.inbox(row.kind, i)
+        if path.exists():
+            for e in os.scandir(path):
+                os.unlink(e.path)
 
 
-def run_once(server, volume, what, sessions, keep, count, size, sink):
-    """One run: dict of rates, or the word for what went wrong."""
-    empty(server.new)
+def wait_delivered(server, row, count, end):
+    """True when each inbox has its share: looks at one at a time."""
+    for i in range(row.boxes):
+        share = count // row.boxes + (i < count % row.boxes)
+        while entries(server.inbox(row.kind, i)) < share:
+            if time.monotonic() > end:
+                return False
+            time.sleep(min(0.01 + share / 1e6, 0.2))
+    return True
+
+
+def run_once(server, volume, row, sink):
+    """One run: dict of figures, or a text that says what went wrong."""
+    count = row.messages(server.name)
+    local = row.kind in ("virtual", "system")
+    if local:
+        empty(server, row)
     os.sync()
     time.sleep(0.3)
     taker = None
-    if what == "relay":
+    if row.kind == "relay":
         taker = subprocess.Popen(
             ["smtp-sink", "-u", "nobody", "-M", str(count),
              f"127.0.0.1:{sink}", "1000"], stdout=subprocess.DEVNULL,
@@ -182,31 +132,34 @@ def run_once(server, volume, what, sessions, keep, count, size, sink):
     cpu, (w0, f0) = server.group.seconds(), volume.io()
     begun = time.monotonic()
     done = subprocess.run(
-        ["timeout", "180", "smtp-source", *(["-d"] if keep else []), "-s",
-         str(sessions), "-m", str(count), "-l", str(size), "-f",
-         "sender@client.test", "-t", server.recipient(what), server.smtp],
+        [TOOLS / "smtpload", *(["-d"] if row.keep else []), "-s",
+         str(row.sessions), "-m", str(count), "-l", str(row.size), "-n",
+         str(row.boxes), "-T", str(SECONDS), server.smtp,
+         server.recipients[row.kind]],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    accepted = time.monotonic() - begun
-    if done.returncode != 0 or done.stdout:
-        return f"client: {done.stdout.strip()[:60]}"
-    finished = accepted
-    end = time.monotonic() + 180
-    if what in ("local", "large"):
-        while entries(server.new) < count:
-            if time.monotonic() > end:
-                return f"only {entries(server.new)} delivered"
-            time.sleep(0.01)
-        finished = time.monotonic() - begun
+    finished = time.monotonic() - begun
+    if done.returncode != 0:
+        if taker:
+            taker.terminate()
+            taker.wait()
+        return f"client: {done.stdout.strip()[:70]}"
+    rate, _, p99, _ = map(float, done.stdout.split())
+    if local:
+        if not wait_delivered(server, row, count, begun + SECONDS):
+            return "not all were delivered"
+        rate = count / (time.monotonic() - begun)
     if taker:
         try:
-            taker.wait(180)
+            taker.wait(SECONDS)
         except subprocess.TimeoutExpired:
             taker.terminate()
             taker.wait()
-            return "sink did not get all"
-        finished = time.monotonic() - begun
+            return "the sink did not get all"
+        rate = count / (time.monotonic() - begun)
+    if row.size >= 1 << 20:
+        rate *= row.size / 1e6
     w1, f1 = volume.io()
-    return dict(accepted=count / accepted, done=count / finished,
+    return dict(rate=rate, ms=p99, seconds=finished,
                 cpu=(server.group.seconds() - cpu) * 1e6 / count,
                 writes=(w1 - w0) / count, flushes=(f1 - f0) / count)
 
@@ -216,13 +169,59 @@ def median(results, key):
     return statistics.median(good) if good else None
 
 
+HEAD = (f"{'scenario':<29}{'ours':>7}{'postfix':>8}{'ratio':>7}{'goal':>5}  "
+        f"{'CPU':>5}{'postfix':>8}{'ratio':>7}{'goal':>5}  "
+        f"{'flushes':>8}{'postfix':>8}  {'ms':>6}{'postfix':>8}")
+
+
 def show(value, digits=0):
-    return "failed" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
-def idle(servers, counts):
-    """PSS of the whole server with n idle sessions behind EHLO."""
-    print(f"\n{'idle sessions':<16}{'ours KiB':>12}{'postfix KiB':>14}")
+def ratio(x, y):
+    return x / y if x and y else None
+
+
+def print_row(row, ours, theirs, as_json):
+    m = {key: (median(ours, key), median(theirs, key))
+         for key in ("rate", "cpu", "flushes", "ms")}
+    rate, cpu = ratio(*m["rate"]), ratio(m["cpu"][1], m["cpu"][0])
+    if as_json:
+        print(json.dumps({
+            "scenario": row.label, "goal": row.goal, "ratio": rate,
+            "cpu_goal": row.cpu_goal, "cpu_ratio": cpu,
+            "postern": ours, "postfix": theirs}), flush=True)
+    else:
+        print(f"{row.label:<29}{show(m['rate'][0]):>7}{show(m['rate'][1]):>8}"
+              f"{show(rate, 1):>7}{row.goal or '':>5}  "
+              f"{show(m['cpu'][0]):>5}{show(m['cpu'][1]):>8}{show(cpu, 1):>7}"
+              f"{row.cpu_goal or '':>5}  {show(m['flushes'][0], 2):>8}"
+              f"{show(m['flushes'][1], 2):>8}  {show(m['ms'][0], 1):>6}"
+              f"{show(m['ms'][1], 1):>8}", flush=True)
+    for r in ours + theirs:
+        if not isinstance(r, dict):
+            print(f"    {r}", file=sys.stderr)
+
+
+def measure(row, servers, volume, sink, a):
+    got = {"postern": [], "postfix": []}
+    if row.kind == "held":
+        for s in servers:
+            s.hold(True)
+    for _ in range(1 if row.theirs else a.runs):
+        for s in servers:
+            got[s.name].append(run_once(s, volume, row, sink))
+            if row.kind == "held":
+                s.clear()
+    if row.kind == "held":
+        for s in servers:
+            s.hold(False)
+    print_row(row, got["postern"], got["postfix"], a.json)
+
+
+def memory(servers, counts):
+    """PSS of the whole server with idle sessions behind EHLO."""
+    print(f"{'idle sessions':<29}{'ours':>7}{'postfix':>8}   KiB (PSS)")
     base = {}
     for n in counts:
         row = []
@@ -230,82 +229,104 @@ def idle(servers, counts):
             host, port = server.smtp.split(":")
             held = []
             for _ in range(n):
-                c = socket.create_connection((host, int(port)), timeout=30)
+                c = socket.create_connection((host, int(port)), timeout=60)
+                held.append(c)
+            for c in held:
                 c.recv(200)
                 c.sendall(b"EHLO client.test\r\n")
                 c.recv(500)
-                held.append(c)
             time.sleep(0.5)
             row.append(server.group.pss_kib())
             for c in held:
                 c.close()
+            time.sleep(1)
             base.setdefault(server.name, row[-1])
             if n:
                 row[-1] = (row[-1] - base[server.name]) / n
-        label = "0 (in all)" if n == 0 else f"{n} (each)"
-        print(f"{label:<16}{row[0]:>12.0f}{row[1]:>14.0f}")
+        print_pair("0 (the whole server)" if n == 0 else
+                   f"{n} (each session)", row)
+
+
+def print_pair(label, values):
+    print(f"{label:<29}" + "".join(
+        f"{x:>{w}.0f}" for x, w in zip(values, (7, 8))), flush=True)
+
+
+def disk_limit(volume):
+    """What the disk can make durable at all, whatever the server."""
+    out = subprocess.run(
+        [TOOLS / "disklimit", volume.path / "limit", "1", "1", "8", "64"],
+        check=True, stdout=subprocess.PIPE, text=True).stdout
+    print("the disk's own limit, 4 KiB messages a second: " + ", ".join(
+        f"{rate} with {n} to a write"
+        for n, rate in map(str.split, out.splitlines())) + "\n", flush=True)
+
+
+def arguments():
+    groups = "accept,maildir,relay,large,laps,system,memory"
+    p = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--runs", type=int, default=3)
+    p.add_argument("--count", type=int, default=5000,
+                   help="messages a run (1 session: --few)")
+    p.add_argument("--few", type=int, default=2000)
+    p.add_argument("--sessions", default="1,10,50,200",
+                   type=lambda t: [int(n) for n in t.split(",")])
+    p.add_argument("--only", default=groups, help=f"some of {groups}")
+    p.add_argument("--alone", action="store_true", help="without Postfix")
+    p.add_argument("--json", action="store_true",
+                   help="a line of JSON for each row, with every run")
+    return p.parse_args()
+
+
+def in_own_mounts():
+    """The accounts and the volume are mounted where nobody else sees them."""
+    if os.environ.get("POSTERN_BENCH_MOUNTS") != "own":
+        os.environ["POSTERN_BENCH_MOUNTS"] = "own"
+        os.execvp("unshare", ["unshare", "--mount", sys.executable,
+                              *sys.argv])
+
+
+def bench(a, volume):
+    only, sink = a.only.split(","), free_port()
+    if not a.json:
+        disk_limit(volume)
+    accounts = Accounts(volume) if "system" in only else None
+    servers = []
+    try:
+        servers.append(Ours(volume, accounts, sink))
+        if not a.alone:
+            servers.append(Theirs(volume, accounts, sink))
+        if "memory" in only and not a.json:
+            memory(servers, (0, 100, 1000))
+        if not a.json:
+            print("\n" + HEAD, flush=True)
+        settled = False
+        for row in rows_of(a):
+            if row.group not in only:
+                continue
+            if row.kind == "system" and not settled and not a.alone:
+                servers[1].system()
+                settled = True
+            measure(row, servers, volume, sink, a)
+        if not a.json:
+            print_pair("\npeak memory of all, MiB (RSS)",
+                       [s.group.peak / (1 << 20) for s in servers])
+    finally:
+        for s in servers:
+            s.stop()
+        if accounts:
+            accounts.undo()
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--runs", type=int, default=3)
-    p.add_argument("--count", type=int, default=5000)
-    p.add_argument("--sessions", default="1,10,50")
-    p.add_argument("--only", default="accept,local,relay,large,idle")
-    p.add_argument("--alone", action="store_true", help="without Postfix")
-    a = p.parse_args()
-    only = a.only.split(",")
-    sink = free_port()
-    head = (f"{'scenario':<28}{'ours/s':>9}{'postfix/s':>10}{'ratio':>7}"
-            f"{'CPU us':>9}{'postfix':>9}{'ratio':>7}{'flushes':>9}{'postfix':>9}")
+    a = arguments()
+    if os.geteuid() != 0:
+        sys.exit("mta.py: needs root, for its own file system and users")
+    in_own_mounts()
     with Volume() as volume:
-        servers = [Ours(volume, sink)]
-        if not a.alone:
-            servers.append(Theirs(volume, sink))
-        try:
-            print(head, flush=True)
-            for what in ("accept", "local", "relay", "large"):
-                if what not in only:
-                    continue
-                rows = [(s, k) for s in map(int, a.sessions.split(","))
-                        for k in (True, False)]
-                if what == "large":
-                    rows = [(10, True)]
-                for sessions, keep in rows:
-                    count = 200 if what == "large" else \
-                        min(a.count, 2000) if sessions == 1 else a.count
-                    size = 1 << 20 if what == "large" else 4096
-                    got = {s.name: [] for s in servers}
-                    for s in servers:
-                        s.clear()
-                    for _ in range(a.runs):
-                        for s in servers:
-                            got[s.name].append(run_once(
-                                s, volume, what, sessions, keep, count, size,
-                                sink))
-                            if what == "accept":
-                                s.clear()
-                    key = "accepted" if what == "accept" else "done"
-                    ours, theirs = got["postern"], got.get("postfix", [])
-                    row = [median(ours, key), median(theirs, key),
-                           median(ours, "cpu"), median(theirs, "cpu"),
-                           median(ours, "flushes"), median(theirs, "flushes")]
-                    def ratio(x, y):
-                        return f"{x / y:.1f}" if x and y else "-"
-                    label = f"{what} {sessions} {'kept' if keep else '1/msg'}"
-                    print(f"{label:<28}{show(row[0]):>9}{show(row[1]):>10}"
-                          f"{ratio(row[0], row[1]):>7}{show(row[2]):>9}"
-                          f"{show(row[3]):>9}{ratio(row[3], row[2]):>7}"
-                          f"{show(row[4], 2):>9}{show(row[5], 2):>9}",
-                          flush=True)
-                    for r in ours + theirs:
-                        if not isinstance(r, dict):
-                            print(f"    {r}")
-            if "idle" in only:
-                idle(servers, (0, 100))
-        finally:
-            for s in servers:
-                s.stop()
+        bench(a, volume)
 
 
 if __name__ == "__main__":
