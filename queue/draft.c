@@ -20,8 +20,13 @@ static const char bad_recipient[] = "5.1.3 Bad recipient address";
 static const char too_many[] = "4.5.3 Too many recipients";
 static const char incomplete[] = "5.5.1 Message without sender or recipient";
 
-/* For so long nobody has to give way to others. */
-enum { PATIENCE_MS = 5000 };
+enum {
+	/* For so long nobody has to give way to others. */
+	PATIENCE_MS = 5000,
+	/* Large bodies are written in pieces that end at multiples of this in
+	 * the file: the page cache then keeps them in large folios. */
+	PIECE = 64 * 1024
+};
 
 static uint64_t last_temporary;
 static struct draft *oldest, *youngest; /* of those that still arrive */
@@ -242,24 +247,41 @@ open_file(struct draft *d, const struct spool *s)
 	return false;
 }
 
+/* Bytes until the next piece of the file is full. */
+static size_t
+piece_left(const struct draft *d)
+{
+	return PIECE - (size_t)((MESS_BODY_AT + d->size) % PIECE);
+}
+
+static bool
+keep(struct draft *d, const struct spool *s, struct str bytes)
+{
+	if (!bytes_put(&d->body, bytes)) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return false;
+	}
+	d->size += bytes.n;
+	return true;
+}
+
 void
 draft_body(struct draft *d, const struct spool *s, struct str bytes)
 {
 	if (d->verdict != 'K')
 		return;
-	if (d->body.n + bytes.n > LIMIT_SMALL_BODY) {
-		if (d->fd < 0 && !open_file(d, s))
-			return;
-		if (!spill(d, s))
-			return;
-	}
-	if (!bytes_put(&d->body, bytes)) {
-		draft_refuse(d, s, 'Z', no_memory);
-		return;
-	}
-	d->size += bytes.n;
 	if ((d->flags & ENVELOPE_8BIT) == 0 && has_high_bytes(bytes))
 		d->flags |= ENVELOPE_8BIT;
+	if (d->fd < 0 && d->body.n + bytes.n > LIMIT_SMALL_BODY &&
+	    !open_file(d, s))
+		return;
+	while (d->fd >= 0 && bytes.n >= piece_left(d)) {
+		struct str end = str_head(bytes, piece_left(d));
+		bytes = str_skip(bytes, end.n);
+		if (!keep(d, s, end) || !spill(d, s))
+			return;
+	}
+	(void)keep(d, s, bytes); /* refused: answered at the commit */
 }
 
 /* ---- the end ---- */
