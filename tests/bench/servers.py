@@ -110,13 +110,14 @@ class Group:
         return total
 
     def remove(self):
+        """Waits for the last process, which may still use the volume."""
         self.ended.set()
-        time.sleep(0.3)
+        for _ in range(300):
+            if not (self.paths[0] / "cgroup.procs").read_text():
+                break
+            time.sleep(0.3)
         for path in self.paths:
-            try:
-                path.rmdir()
-            except OSError:
-                pass  # a process is still ending: an empty group is harmless
+            path.rmdir()
 
 
 class Accounts:
@@ -127,15 +128,14 @@ class Accounts:
         self.count = count
         self.homes = volume.path / "home"
         self.homes.mkdir()
+        etc = volume.path / "etc"
+        shutil.copytree("/etc", etc, symlinks=True)
         for what, line in (("passwd", "bench{0}:x:{1}:{1}::{2}/{0}:/bin/sh\n"),
                            ("group", "bench{0}:x:{1}:\n")):
-            real = pathlib.Path("/etc", what)
-            ours = volume.path / what
-            ours.write_text(real.read_text() + "".join(
-                line.format(i, FIRST_UID + i, self.homes)
-                for i in range(count)))
-            ours.chmod(0o644)
-            subprocess.run(["mount", "--bind", ours, real], check=True)
+            with (etc / what).open("a") as f:
+                f.write("".join(line.format(i, FIRST_UID + i, self.homes)
+                                for i in range(count)))
+        subprocess.run(["mount", "--bind", etc, "/etc"], check=True)
         for i in range(count):
             home = self.homes / str(i)
             for folder in (home, home / "Maildir", home / "Maildir/tmp",
@@ -144,8 +144,7 @@ class Accounts:
                 os.chown(folder, FIRST_UID + i, FIRST_UID + i)
 
     def undo(self):
-        for what in ("group", "passwd"):
-            subprocess.run(["umount", f"/etc/{what}"])
+        subprocess.run(["umount", "/etc"])
 
     def new(self, i):
         return self.homes / str(i) / "Maildir/new"
@@ -167,7 +166,7 @@ class Ours(Server):
     def __init__(self, volume, accounts, sink):
         self.accounts = accounts
         folder = volume.path / "postern"
-        with Group("postern-bench-ours") as self.group:
+        with Group(f"postern-bench-ours-{os.getpid()}") as self.group:
             self.suite = Suite(
                 "--no-first-message", "--domain", DOMAIN,
                 "--user", f"held@{DOMAIN}:secret",
@@ -232,7 +231,7 @@ transport_maps = inline:{{ sink.test=smtp:[127.0.0.1]:{sink} }}
 smtpd_recipient_restrictions = permit_mynetworks,reject
 smtpd_data_restrictions = check_recipient_access inline:{{ held@{DOMAIN}=HOLD }}
 """
-        with Group("postern-bench-postfix") as self.group:
+        with Group(f"postern-bench-postfix-{os.getpid()}") as self.group:
             self.postfix = Postfix(main, folder=volume.path / "postfix")
             subprocess.run(["postmap", "-c", str(self.postfix.conf),
                             f"hash:{table}"], check=True)
