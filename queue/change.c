@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include "common/clock.h"
+#include "queue/found.h"
 #include "queue/room.h"
 #include "queue/teller.h"
 
@@ -140,7 +141,7 @@ gather_marks(void)
 static char
 outcome_without_record(const struct pending_replacement *p)
 {
-	uint32_t slot = ledger_find(&spool->ledger, p->id);
+	uint32_t slot = found_slot(spool, p->id);
 	if (slot == LEDGER_NONE)
 		return 'K';
 	const struct ledger_entry *e = ledger_at(&spool->ledger, slot);
@@ -154,7 +155,7 @@ static bool
 add_replacement(
     const struct pending_replacement *p, struct str by, struct replacing *r)
 {
-	uint32_t slot = ledger_find(&spool->ledger, p->id);
+	uint32_t slot = found_slot(spool, p->id);
 	char text[16];
 	struct buf head = BUF_ON(text);
 	const struct replacement content = { .idx = p->idx,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "queue/change.h"
+#include "queue/found.h"
 #include "queue/room.h"
 #include "queue/stream.h"
 #include "queue/teller.h"
@@ -100,10 +101,10 @@ gather_large(struct draft *d)
 static bool
 is_old_bounce(const struct draft *d)
 {
-	uint32_t slot = ledger_find(&spool->ledger, d->finishes);
 	const struct envelope e = { .finished = bytes_str(&d->finished) };
 	if (d->finishes == 0)
 		return false;
+	uint32_t slot = found_slot(spool, d->finishes);
 	for (size_t i = 0; i < d->finished.n / sizeof(uint32_t); i++)
 		if (slot != LEDGER_NONE &&
 		    !ledger_is_done(ledger_at(&spool->ledger, slot),

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/io.h"
+#include "queue/found.h"
 
 /* Larger bodies are not checked again before they go out. */
 enum { CHECKED_BODY = 1024 * 1024 };
@@ -93,9 +94,9 @@ note_body(const struct spool *spool, const struct note *n)
 
 int
 note_open_body(
-    const struct spool *spool, uint64_t id, uint64_t *offset, uint64_t *size)
+    struct spool *spool, uint64_t id, uint64_t *offset, uint64_t *size)
 {
-	uint32_t slot = ledger_find(&spool->ledger, id);
+	uint32_t slot = found_slot(spool, id);
 	struct str meta, body;
 	struct messfile f;
 	errno = ENOENT;

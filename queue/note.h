@@ -37,6 +37,6 @@ bool note_put(const struct note *, struct buf *, uint32_t *idx, bool *more);
 int note_body(const struct spool *, const struct note *);
 /* The same, for a message by its id; ENOENT: there is no such message. */
 int note_open_body(
-    const struct spool *, uint64_t id, uint64_t *offset, uint64_t *size);
+    struct spool *, uint64_t id, uint64_t *offset, uint64_t *size);
 
 #endif

@@ -17,6 +17,7 @@
 #include "queue/announce.h"
 #include "queue/change.h"
 #include "queue/commit.h"
+#include "queue/found.h"
 #include "queue/room.h"
 #include "queue/settle.h"
 #include "queue/stream.h"
@@ -156,6 +157,8 @@ static int
 before_wait(void)
 {
 	int64_t wait = commit_run();
+	if (found_run(&spool))
+		wait = 0;
 	teller_run();
 	wait = loop_sooner(wait, tend_run());
 	wait = loop_sooner(wait, stream_run());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * recover: spool_recover of spool.h.  The files in mess/ first, then the
- * journal's records over them: a file wins over a record of the same id.
+ * recover: spool_recover of spool.h.  The names of the files in mess/ first
+ * (found.h), then the journal's records: a file wins over a record of its id.
  */
 #include "queue/spool.h"
 
@@ -14,172 +14,10 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "queue/found.h"
 #include "queue/messfile.h"
 
 enum { SALVAGE_MAX = 1024 * 1024 };
-
-struct ids {
-	uint64_t *id;
-	size_t n, cap;
-};
-
-/* ---- directories ---- */
-
-static DIR *
-open_dir(int dirfd, const char *name)
-{
-	int fd = openat(
-	    dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (d == NULL && errno != ENOENT)
-		die(EXITCODE_TEMPORARY, name, errno);
-	return d;
-}
-
-/* What did not get its final name was never acknowledged. */
-static void
-sweep_tmp(const struct spool *s)
-{
-	DIR *d = open_dir(s->dirfd, "mess/tmp");
-	if (d == NULL)
-		return;
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
-		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0)
-			LOG(WARN, "cannot-remove", F_TEXT("file", e->d_name),
-			    F_ERRNO(errno));
-	closedir(d);
-}
-
-static void
-keep_id(struct ids *ids, uint64_t id)
-{
-	if (ids->n == ids->cap) {
-		size_t cap = ids->cap == 0 ? 1024 : ids->cap * 2;
-		uint64_t *p = reallocarray(ids->id, cap, sizeof(*p));
-		if (p == NULL)
-			die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-		ids->id = p;
-		ids->cap = cap;
-	}
-	ids->id[ids->n++] = id;
-}
-
-static void
-scan_dir(const struct spool *s, const char *dir, struct ids *ids)
-{
-	DIR *d = open_dir(s->dirfd, dir);
-	if (d == NULL)
-		return;
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-		uint64_t id;
-		char name[MESS_NAME];
-		if (e->d_name[0] == '.')
-			continue;
-		if (!mess_id(str_of(e->d_name), &id)) {
-			LOG(WARN, "strange-file", F_TEXT("dir", dir),
-			    F_TEXT("file", e->d_name));
-			continue;
-		}
-		mess_name(id, name);
-		if (strncmp(name, dir, strlen(dir)) == 0)
-			keep_id(ids, id);
-		else
-			LOG(WARN, "strange-file", F_TEXT("dir", dir),
-			    F_TEXT("file", e->d_name));
-	}
-	closedir(d);
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	uint64_t x, y;
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x < y ? -1 : x > y;
-}
-
-/* ---- files ---- */
-
-static void
-take_state(struct ledger_entry *e, struct str bits)
-{
-	for (uint32_t i = 0; i < e->count && i / 8 < bits.n; i++)
-		if ((bits.p[i / 8] >> (i % 8) & 1) != 0)
-			(void)ledger_set_done(e, i);
-}
-
-static bool
-take_entries(struct ledger_entry *e, const struct messfile *f,
-    const unsigned char key[RECORD_KEY])
-{
-	size_t at = 0;
-	enum mess_entry type;
-	struct str content;
-	while (messfile_next(f, key, &at, &type, &content)) {
-		struct replacement r;
-		if (type == MESS_STATE) {
-			take_state(e, content);
-			continue;
-		}
-		if (type == MESS_HOLD) {
-			spool_park(e, str_eq(content, STR("H")));
-			continue;
-		}
-		if (!replacement_open(content, &r) || r.first != e->count)
-			continue; /* written twice: the first one holds */
-		if (!ledger_grow(e, r.first + r.by.count))
-			return false;
-		(void)ledger_set_done(e, r.idx);
-	}
-	return true;
-}
-
-static void
-take_file(struct spool *s, uint64_t id)
-{
-	struct messfile f;
-	char name[MESS_NAME];
-	mess_name(id, name);
-	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
-		if (errno == ENOMEM)
-			die(EXITCODE_TEMPORARY, "recovery", errno);
-		LOG(ERROR, "damaged", F_ID(id), F_ERRNO(errno));
-		spool_quarantine(s, name, id);
-		return;
-	}
-	uint32_t slot = ledger_add(&s->ledger, id, f.envelope.recipients.count);
-	if (slot == LEDGER_NONE)
-		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	struct ledger_entry *e = ledger_at(&s->ledger, slot);
-	if (!take_entries(e, &f, s->key))
-		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	e->flags |= LEDGER_FILE;
-	messfile_close(&f);
-	if (id > s->last_id)
-		s->last_id = id;
-	if (e->left == 0)
-		spool_finish(s, slot);
-}
-
-static void
-take_files(struct spool *s)
-{
-	static const char hex[] = "0123456789abcdef";
-	struct ids ids = { .id = NULL };
-	char dir[] = "mess/00";
-	sweep_tmp(s);
-	for (int i = 0; i < 256; i++) {
-		dir[5] = hex[i >> 4];
-		dir[6] = hex[i & 15];
-		scan_dir(s, dir, &ids);
-	}
-	if (ids.n > 0)
-		qsort(ids.id, ids.n, sizeof(*ids.id), compare_ids);
-	for (size_t i = 0; i < ids.n; i++)
-		take_file(s, ids.id[i]);
-	free(ids.id);
-}
 
 /* ---- records ---- */
 
@@ -212,11 +50,12 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 		    F_NUM("segment", seg->number));
 		return;
 	}
-	uint32_t slot = ledger_find(&s->ledger, r->id);
+	uint32_t slot = found_slot(s, r->id);
 	if (slot != LEDGER_NONE) {
 		struct ledger_entry *e = ledger_at(&s->ledger, slot);
 		e->segment = seg->number;
-		if ((e->flags & LEDGER_GONE) != 0 || file_is_whole(s, r->id))
+		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
+		    file_is_whole(s, r->id))
 			return;
 		/* all that the file knew is in this segment and later ones */
 		ledger_drop(&s->ledger, slot);
@@ -238,7 +77,7 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 static void
 void_message(struct spool *s, uint64_t id)
 {
-	uint32_t slot = ledger_find(&s->ledger, id);
+	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE)
 		return;
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
@@ -435,13 +274,27 @@ sweep_making(const struct spool *s)
 		    F_ERRNO(errno));
 }
 
+/* Files that say that all is done, and whose record, if there is one, is known
+ * now: they go when that cannot come back. */
+static void
+finish_files(struct spool *s)
+{
+	uint32_t next;
+	for (uint32_t i = s->ledger.oldest; i != LEDGER_NONE; i = next) {
+		const struct ledger_entry *e = ledger_at(&s->ledger, i);
+		next = e->newer;
+		if (e->left == 0 && (e->flags & LEDGER_GONE) == 0)
+			spool_finish(s, i);
+	}
+}
+
 void
 spool_recover(struct spool *s)
 {
 	int64_t began = clock_mono_ms();
 	struct journal *j = &s->journal;
 	s->recovering = true;
-	take_files(s);
+	found_scan(s);
 	sweep_making(s);
 	for (size_t i = 0; i < JOURNAL_MAX; i++)
 		find_segment(s, i);
@@ -454,7 +307,10 @@ spool_recover(struct spool *s)
 			take_segment(s, seg);
 			found++;
 		}
+	finish_files(s);
 	s->recovering = false;
-	LOG(INFO, "recovered", F_NUM("messages", s->ledger.count),
+	LOG(INFO, "recovered",
+	    F_NUM("messages", s->ledger.count + s->found.left),
+	    F_NUM("files", s->found.n), F_NUM("unread", s->found.left),
 	    F_NUM("segments", found), F_NUM("ms", clock_mono_ms() - began));
 }

@@ -17,6 +17,7 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "queue/found.h"
 
 enum { VERSION = 1, LOCK_TRIES = 250 };
 
@@ -225,7 +226,7 @@ spool_finish(struct spool *s, uint32_t slot)
 bool
 spool_mark(struct spool *s, uint64_t id, uint32_t idx, uint32_t number)
 {
-	uint32_t slot = ledger_find(&s->ledger, id);
+	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE)
 		return false;
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
@@ -257,7 +258,7 @@ spool_park(struct ledger_entry *e, bool held)
 bool
 spool_hold(struct spool *s, uint64_t id, bool held, uint32_t number)
 {
-	uint32_t slot = ledger_find(&s->ledger, id);
+	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE)
 		return false;
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
@@ -282,7 +283,7 @@ bool
 spool_replace(struct spool *s, uint64_t id, struct str content, uint32_t number)
 {
 	struct replacement r;
-	uint32_t slot = ledger_find(&s->ledger, id);
+	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE || !replacement_open(content, &r))
 		return false;
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);

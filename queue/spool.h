@@ -10,6 +10,14 @@
 #include "queue/ledger.h"
 #include "queue/mess.h"
 
+/* Ids of the files that recovery found, in order; see found.h. */
+struct found {
+	uint64_t *id;
+	size_t n, cap;
+	size_t at, left; /* the next to read; how many are not read */
+	int64_t began, paused_until; /* ms */
+};
+
 struct spool {
 	int dirfd, lockfd;
 	unsigned char key[RECORD_KEY];
@@ -18,7 +26,9 @@ struct spool {
 	struct ledger_list dirty; /* complete files that lack a change */
 	struct ledger_list gone;  /* files to remove */
 	uint64_t last_id;
+	struct found found;
 	void (*on_drop)(uint32_t slot); /* before a slot is reused */
+	void (*on_add)(uint32_t slot);	/* one was found */
 	bool recovering;		/* no line for what was done long ago */
 };
 
@@ -26,8 +36,9 @@ struct spool {
  * the key.  Dies: 100 when the spool is newer than this program or its key is
  * lost, 111 when another queued has it or the disk fails. */
 void spool_open(struct spool *, int dirfd);
-/* Brings ledger and journal to what the disk holds; in the sandbox.  Dies (111)
- * when there is no memory or the directory cannot be read. */
+/* Brings ledger and journal to what the disk holds, but for the files that no
+ * record speaks of: found_run reads those.  In the sandbox.  Dies (111) when
+ * there is no memory or the directory cannot be read. */
 void spool_recover(struct spool *);
 
 /* A new queue id: later than all before, and now or later. */

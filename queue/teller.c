@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "queue/change.h"
+#include "queue/found.h"
 #include "queue/note.h"
 
 enum {
@@ -167,6 +168,16 @@ teller_new(const struct draft *first)
 			want_output(true);
 			return;
 		}
+	}
+}
+
+/* A message was found on the disk: it is told when all before it are. */
+static void
+slot_added(uint32_t slot)
+{
+	if (watch.fd >= 0 && cursor == LEDGER_NONE) {
+		cursor = slot;
+		cursor_idx = 0;
 	}
 }
 
@@ -347,7 +358,7 @@ send_notes(void)
 	for (int i = 0; cursor != LEDGER_NONE; i++)
 		if (i == NOTES_AT_ONCE || !tell_stored())
 			return false; /* after the next commit */
-	if (told_end)
+	if (told_end || found_left(spool))
 		return true;
 	struct buf b = BUF_ON(space);
 	packet_begin(&b, 'E');
@@ -381,7 +392,7 @@ on_marks(struct packet *p)
 	if (p->bad || p->rest.n != (size_t)count * ENVELOPE_MARK)
 		return false;
 	while (mark_next(&p->rest, &m)) {
-		uint32_t slot = ledger_find(&spool->ledger, m.id);
+		uint32_t slot = found_slot(spool, m.id);
 		bool hold = mark_is_hold(&m);
 		if (!hold && m.verdict != 'K' && m.verdict != 'D')
 			return false;
@@ -485,6 +496,7 @@ teller_init(struct spool *s)
 {
 	spool = s;
 	spool->on_drop = slot_dropped;
+	spool->on_add = slot_added;
 	watch = (struct watch){ .fd = -1, .ready = on_ready };
 	cursor = LEDGER_NONE;
 }

@@ -14,6 +14,7 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "queue/found.h"
 #include "queue/spool.h"
 
 enum { SIZE = 128 * 1024, SEGMENTS = 6 };
@@ -36,6 +37,8 @@ open_spool(struct place *p)
 	assert_true(fd >= 0);
 	journal_init(&s->journal, fd, s->key, SEGMENTS, SIZE);
 	spool_recover(s);
+	while (found_run(s))
+		;
 	for (size_t i = 0; i < SEGMENTS; i++) {
 		if (s->journal.seg[i].state != SEGMENT_ABSENT)
 			continue;
