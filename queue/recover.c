@@ -19,15 +19,6 @@
 
 enum { SALVAGE_MAX = 1024 * 1024 };
 
-/* What a bounce finished holds only when no later record voids the bounce. */
-struct finished {
-	uint64_t by, id;
-	uint32_t idx, number;
-};
-
-static struct finished *finished;
-static size_t finished_n;
-
 /* ---- records ---- */
 
 /* A file that was named but whose bytes did not reach the disk: its record is
@@ -50,33 +41,28 @@ file_is_whole(struct spool *s, uint64_t id)
 }
 
 static void
-keep_finished(uint64_t by, const struct envelope *env, uint32_t number)
+take_new(struct spool *s, struct segment *seg, uint64_t offset,
+    const struct record *r, uint32_t recipients)
 {
-	size_t n = env->finished.n / sizeof(uint32_t);
-	if (n == 0)
-		return;
-	struct finished *more =
-	    reallocarray(finished, finished_n + n, sizeof(*finished));
-	if (more == NULL)
+	uint32_t slot = found_slot(s, r->id);
+	if (slot != LEDGER_NONE) {
+		struct ledger_entry *e = ledger_at(&s->ledger, slot);
+		e->segment = seg->number;
+		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
+		    file_is_whole(s, r->id))
+			return;
+		/* all that the file knew is in this segment and later ones */
+		ledger_drop(&s->ledger, slot);
+	}
+	slot = ledger_add(&s->ledger, r->id, recipients);
+	if (slot == LEDGER_NONE)
 		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	finished = more;
-	for (size_t i = 0; i < n; i++)
-		finished[finished_n++] = (struct finished){ .by = by,
-			.id = env->finishes,
-			.idx = envelope_finished(env, i),
-			.number = number };
-}
-
-static void
-take_finished(struct spool *s)
-{
-	for (size_t i = 0; i < finished_n; i++)
-		if (finished[i].by != 0)
-			(void)spool_mark(s, finished[i].id, finished[i].idx,
-			    finished[i].number);
-	free(finished);
-	finished = NULL;
-	finished_n = 0;
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	e->segment = seg->number;
+	e->offset = (uint32_t)offset;
+	e->meta_n = r->meta_n;
+	e->body_n = r->body_n;
+	ledger_push(&s->ledger, &seg->live, slot);
 }
 
 static void
@@ -89,34 +75,16 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 		    F_NUM("segment", seg->number));
 		return;
 	}
-	keep_finished(r->id, &env, seg->number);
-	uint32_t slot = found_slot(s, r->id);
-	if (slot != LEDGER_NONE) {
-		struct ledger_entry *e = ledger_at(&s->ledger, slot);
-		e->segment = seg->number;
-		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
-		    file_is_whole(s, r->id))
-			return;
-		/* all that the file knew is in this segment and later ones */
-		ledger_drop(&s->ledger, slot);
-	}
-	slot = ledger_add(&s->ledger, r->id, env.recipients.count);
-	if (slot == LEDGER_NONE)
-		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	struct ledger_entry *e = ledger_at(&s->ledger, slot);
-	e->segment = seg->number;
-	e->offset = (uint32_t)offset;
-	e->meta_n = r->meta_n;
-	e->body_n = r->body_n;
-	ledger_push(&s->ledger, &seg->live, slot);
+	take_new(s, seg, offset, r, env.recipients.count);
+	/* even when a file holds the message: what it finishes is said here */
+	for (size_t i = 0; i < env.finished.n / sizeof(uint32_t); i++)
+		(void)spool_mark(
+		    s, env.finishes, envelope_finished(&env, i), seg->number);
 }
 
 static void
 void_message(struct spool *s, uint64_t id)
 {
-	for (size_t i = 0; i < finished_n; i++)
-		if (finished[i].by == id)
-			finished[i].by = 0;
 	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE)
 		return;
@@ -347,7 +315,6 @@ spool_recover(struct spool *s)
 			take_segment(s, seg);
 			found++;
 		}
-	take_finished(s);
 	finish_files(s);
 	s->recovering = false;
 	LOG(INFO, "recovered",
