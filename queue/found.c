@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/die.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "queue/messfile.h"
 
@@ -25,15 +26,49 @@ enum {
 
 /* ---- directories ---- */
 
+bool
+found_is_ours(int error)
+{
+	return error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+static void
+unreadable_dir(const char *name, int error)
+{
+	LOG(ERROR, "unreadable", F_TEXT("dir", name), F_ERRNO(error),
+	    F_TEXT("do", SPOOL_ADVICE_REPAIR));
+}
+
+/* NULL: there is none, or (logged) it cannot be read; the rest still can. */
 static DIR *
 open_dir(int dirfd, const char *name)
 {
 	int fd = openat(
 	    dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (d == NULL && errno != ENOENT)
-		die(EXITCODE_TEMPORARY, name, errno);
-	return d;
+	int e = errno;
+	if (d != NULL)
+		return d;
+	if (found_is_ours(e))
+		die(EXITCODE_TEMPORARY, name, e);
+	io_close(&fd);
+	if (e != ENOENT)
+		unreadable_dir(name, e);
+	return NULL;
+}
+
+/* The next name that is not hidden, or NULL. */
+static const char *
+next_name(DIR *d, const char *dir)
+{
+	struct dirent *e;
+	do {
+		errno = 0;
+		e = readdir(d);
+	} while (e != NULL && e->d_name[0] == '.');
+	if (e == NULL && errno != 0)
+		unreadable_dir(dir, errno);
+	return e == NULL ? NULL : e->d_name;
 }
 
 /* What did not get its final name was never acknowledged. */
@@ -43,9 +78,10 @@ sweep_tmp(const struct spool *s)
 	DIR *d = open_dir(s->dirfd, "mess/tmp");
 	if (d == NULL)
 		return;
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
-		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0)
-			LOG(WARN, "cannot-remove", F_TEXT("file", e->d_name),
+	const char *name;
+	while ((name = next_name(d, "mess/tmp")) != NULL)
+		if (unlinkat(dirfd(d), name, 0) < 0)
+			LOG(WARN, "cannot-remove", F_TEXT("file", name),
 			    F_ERRNO(errno));
 	closedir(d);
 }
@@ -70,22 +106,21 @@ scan_dir(const struct spool *s, const char *dir, struct found *ids)
 	DIR *d = open_dir(s->dirfd, dir);
 	if (d == NULL)
 		return;
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+	const char *file;
+	while ((file = next_name(d, dir)) != NULL) {
 		uint64_t id;
 		char name[MESS_NAME];
-		if (e->d_name[0] == '.')
-			continue;
-		if (!mess_id(str_of(e->d_name), &id)) {
-			LOG(WARN, "strange-file", F_TEXT("dir", dir),
-			    F_TEXT("file", e->d_name));
-			continue;
+		bool ours = mess_id(str_of(file), &id) && (id & TAKEN) == 0;
+		if (ours) {
+			mess_name(id, name);
+			ours = strncmp(name, dir, strlen(dir)) == 0;
 		}
-		mess_name(id, name);
-		if (strncmp(name, dir, strlen(dir)) == 0)
+		if (ours)
 			keep_id(ids, id);
 		else
 			LOG(WARN, "strange-file", F_TEXT("dir", dir),
-			    F_TEXT("file", e->d_name));
+			    F_TEXT("file", file),
+			    F_TEXT("do", SPOOL_ADVICE_REPAIR));
 	}
 	closedir(d);
 }
@@ -135,19 +170,33 @@ take_entries(struct ledger_entry *e, const struct messfile *f,
 	return true;
 }
 
+void
+found_refuse(struct spool *s, uint64_t id, int error)
+{
+	char name[MESS_NAME];
+	mess_name(id, name);
+	if (found_is_ours(error))
+		die(EXITCODE_TEMPORARY, "recovery", error);
+	if (error == ENOENT)
+		return;
+	if (error == EIO || error == EACCES || error == EPERM) {
+		LOG(ERROR, "unreadable", F_ID(id), F_TEXT("file", name),
+		    F_ERRNO(error), F_TEXT("do", SPOOL_ADVICE_REPAIR));
+		return;
+	}
+	LOG(ERROR, "damaged", F_ID(id), F_ERRNO(error));
+	spool_quarantine(s, name, id);
+}
+
 /* The file's message joins the ledger.  False: not now. */
 static bool
 take_file(struct spool *s, uint64_t id)
 {
 	struct messfile f;
-	char name[MESS_NAME];
-	mess_name(id, name);
 	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
-		if (errno == ENOMEM || errno == EMFILE || errno == ENFILE)
+		if (found_is_ours(errno))
 			return false;
-		LOG(ERROR, "damaged", F_ID(id), F_ERRNO(errno));
-		if (errno != ENOENT)
-			spool_quarantine(s, name, id);
+		found_refuse(s, id, errno);
 		return true;
 	}
 	uint32_t slot = ledger_add(&s->ledger, id, f.envelope.recipients.count);
@@ -167,6 +216,29 @@ take_file(struct spool *s, uint64_t id)
 	return true;
 }
 
+/* New ids come after those of all files.  A name proves nothing: one that lies
+ * in the future counts only when its file is right. */
+static void
+raise_last_id(struct spool *s)
+{
+	uint64_t now = (uint64_t)clock_now_us();
+	for (size_t i = s->found.n; i > 0; i--) {
+		uint64_t id = s->found.id[i - 1];
+		struct messfile f;
+		if (id <= s->last_id)
+			return;
+		if (id > now && messfile_open(s->dirfd, s->key, id, &f) < 0) {
+			if (found_is_ours(errno))
+				die(EXITCODE_TEMPORARY, "recovery", errno);
+			continue;
+		}
+		if (id > now)
+			messfile_close(&f);
+		s->last_id = id;
+		return;
+	}
+}
+
 void
 found_scan(struct spool *s)
 {
@@ -182,8 +254,7 @@ found_scan(struct spool *s)
 	if (ids->n == 0)
 		return;
 	qsort(ids->id, ids->n, sizeof(*ids->id), compare_ids);
-	if (ids->id[ids->n - 1] > s->last_id)
-		s->last_id = ids->id[ids->n - 1];
+	raise_last_id(s);
 	ids->left = ids->n;
 }
 

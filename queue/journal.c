@@ -83,7 +83,8 @@ journal_adopt(struct journal *j, size_t i)
 	char name[JOURNAL_NAME];
 	struct stat st;
 	journal_name(i, name);
-	int fd = openat(j->dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(
+	    j->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||

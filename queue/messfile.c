@@ -65,37 +65,57 @@ check_entries(struct messfile *f, const unsigned char key[RECORD_KEY])
 	return 0;
 }
 
+static int
+read_all(struct messfile *f, const unsigned char key[RECORD_KEY])
+{
+	char head[MESS_BODY_AT];
+	struct stat st;
+	if (fstat(f->fd, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode))
+		return bad_file();
+	int64_t n = io_pread_all(f->fd, head, sizeof(head), 0);
+	if (n < 0)
+		return -1;
+	struct str bytes = { .p = head, .n = (size_t)n };
+	if (!mess_head_open(key, bytes, &f->head))
+		return bad_file();
+	f->size = (uint64_t)st.st_size;
+	if (read_entries(f, f->size) < 0)
+		return -1;
+	return check_entries(f, key);
+}
+
+int
+messfile_open_at(int dirfd, const char *name, int flags,
+    const unsigned char key[RECORD_KEY], struct messfile *f)
+{
+	memset(f, 0, sizeof(*f));
+	/* O_NONBLOCK: a FIFO in its place must not stop us */
+	f->fd = openat(dirfd, name,
+	    flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (f->fd < 0)
+		return -1;
+	if (read_all(f, key) == 0)
+		return 0;
+	int saved = errno;
+	messfile_close(f);
+	errno = saved;
+	return -1;
+}
+
 int
 messfile_open(int dirfd, const unsigned char key[RECORD_KEY], uint64_t id,
     struct messfile *f)
 {
 	char name[MESS_NAME];
-	char head[MESS_BODY_AT];
-	struct stat st;
-	memset(f, 0, sizeof(*f));
 	mess_name(id, name);
-	f->fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (f->fd < 0)
+	if (messfile_open_at(dirfd, name, O_RDWR, key, f) < 0)
 		return -1;
-	int r = -1;
-	int64_t n = -1;
-	if (fstat(f->fd, &st) == 0)
-		n = io_pread_all(f->fd, head, sizeof(head), 0);
-	struct str bytes = { .p = head, .n = n < 0 ? 0 : (size_t)n };
-	if (n >= 0 &&
-	    (!S_ISREG(st.st_mode) || !mess_head_open(key, bytes, &f->head) ||
-		f->head.id != id))
-		r = bad_file();
-	else if (n >= 0)
-		r = read_entries(f, (uint64_t)st.st_size);
-	if (r == 0)
-		r = check_entries(f, key);
-	if (r < 0) {
-		int saved = errno;
-		messfile_close(f);
-		errno = saved;
-	}
-	return r;
+	if (f->head.id == id)
+		return 0;
+	messfile_close(f);
+	return bad_file();
 }
 
 void

@@ -13,14 +13,19 @@ struct messfile {
 	struct mess_head head;
 	struct envelope envelope; /* views into entries */
 	char *entries;
-	size_t n;     /* bytes of entries that are right */
-	uint64_t end; /* where the next entry goes */
+	size_t n;      /* bytes of entries that are right */
+	uint64_t end;  /* where the next entry goes */
+	uint64_t size; /* of the file: more than end when its tail is torn */
 };
 
 /* Opens the file of id below dirfd and reads all but its body.  0, or -1 with
  * errno: EBADMSG when it is damaged; the caller closes it when it was 0. */
 int messfile_open(int dirfd, const unsigned char key[RECORD_KEY], uint64_t id,
     struct messfile *);
+/* The same of the file at `name`, whatever id it has, opened with `flags`.
+ * EBADMSG as well when it is no regular file. */
+int messfile_open_at(int dirfd, const char *name, int flags,
+    const unsigned char key[RECORD_KEY], struct messfile *);
 void messfile_close(struct messfile *);
 /* Calls each entry behind the envelope, in order; *at begins as 0. */
 bool messfile_next(const struct messfile *, const unsigned char key[RECORD_KEY],

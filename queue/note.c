@@ -11,9 +11,6 @@
 #include "common/io.h"
 #include "queue/found.h"
 
-/* Larger bodies are not checked again before they go out. */
-enum { CHECKED_BODY = 1024 * 1024 };
-
 /* The recipients in the order of their numbers: the envelope's, those that the
  * file holds, those that it lacks. */
 struct roster {
@@ -114,7 +111,7 @@ note_open_body(
 		return -1;
 	*offset = MESS_BODY_AT;
 	*size = f.head.body_n;
-	bool ok = *size > CHECKED_BODY || messfile_body_ok(&f, spool->key);
+	bool ok = messfile_body_ok(&f, spool->key);
 	messfile_close(&f);
 	errno = EBADMSG;
 	return ok ? open_file(spool, id) : -1;

@@ -44,7 +44,8 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(fdatasync, "the ring"),
 	ALLOW(fsync, "the first segments of a new spool"),
 	ALLOW(fstatfs, "free space"),
-	ALLOW(renameat, "quarantine"),
+	ALLOW(renameat, "the first segments of a new spool"),
+	ALLOW(renameat2, "quarantine, never over another"),
 	ALLOW(unlinkat, "large messages that were not finished"),
 	ALLOW(getrandom, "epochs, nonces"),
 };

@@ -85,24 +85,45 @@ known_type(uint32_t type)
 	       type == RECORD_REPLACE || type == RECORD_VOID;
 }
 
-bool
-record_open(const unsigned char key[RECORD_KEY], uint64_t offset, struct str in,
-    struct record *r, struct str *meta, struct str *body)
+void
+record_peek(struct str in, struct record *r, bool *magic)
 {
 	memset(r, 0, sizeof(*r));
-	*meta = *body = no_bytes;
-	if (in.n < RECORD_HEAD || !str_starts(in, record_magic))
-		return false;
+	*magic = in.n >= RECORD_HEAD && str_starts(in, record_magic);
+	if (in.n < RECORD_HEAD)
+		return;
 	struct packet p = { .rest = str_skip(in, record_magic.n) };
 	uint32_t type = packet_get_u32(&p);
-	if (!known_type(type))
-		return false;
-	r->type = (enum record_type)type;
+	if (known_type(type))
+		r->type = (enum record_type)type;
 	r->epoch = packet_get_u64(&p);
 	r->sequence = packet_get_u64(&p);
 	r->id = packet_get_u64(&p);
 	r->meta_n = packet_get_u32(&p);
 	r->body_n = packet_get_u32(&p);
+}
+
+bool
+record_claims(struct str in, uint64_t epoch, uint64_t last)
+{
+	struct record r;
+	bool magic;
+	record_peek(in, &r, &magic);
+	return r.epoch == epoch ||
+	       (magic && r.type != 0 && r.sequence == last + 1);
+}
+
+bool
+record_open(const unsigned char key[RECORD_KEY], uint64_t offset, struct str in,
+    struct record *r, struct str *meta, struct str *body)
+{
+	bool magic;
+	*meta = *body = no_bytes;
+	record_peek(in, r, &magic);
+	if (!magic || r->type == 0) {
+		memset(r, 0, sizeof(*r));
+		return false;
+	}
 	if (record_span(r->meta_n, r->body_n) > in.n)
 		return false;
 	struct str m = { .p = in.p + RECORD_HEAD, .n = r->meta_n };
@@ -141,6 +162,15 @@ segment_seal(const unsigned char key[RECORD_KEY], const struct segment_head *h,
 	packet_u64(&b, 0);
 	struct record_tag tag = segment_tag(key, buf_str(&b));
 	buf_put(&b, (struct str){ .p = (const char *)tag.b, .n = RECORD_TAG });
+}
+
+bool
+segment_is_new(struct str first)
+{
+	for (size_t i = 0; i < first.n; i++)
+		if (first.p[i] != '\0')
+			return false;
+	return true;
 }
 
 bool

@@ -47,6 +47,14 @@ uint64_t record_span(uint64_t meta_n, uint64_t body_n);
  * lengths are r's). */
 void record_seal(const unsigned char key[RECORD_KEY], const struct record *r,
     uint64_t offset, struct str meta, struct str body, char head[RECORD_HEAD]);
+/* What the bytes at the start of `in` claim to be; nothing is checked but that
+ * there are enough.  r->type is 0 when it is no type of a record; *magic tells
+ * whether it begins as one. */
+void record_peek(struct str in, struct record *r, bool *magic);
+/* True when the bytes at the start of `in`, which are no right record, seem to
+ * have been one of this life, behind the record `last`: one of the fields may
+ * be damaged, but hardly all. */
+bool record_claims(struct str in, uint64_t epoch, uint64_t last);
 /* Reads the record at the start of `in`, which stands at `offset`.  False: none
  * with a right checksum; *r then holds what a head there claims (type 0: not
  * even a head), nothing that can be trusted. */
@@ -66,6 +74,9 @@ struct segment_head {
 /* Puts the header, padded to RECORD_BLOCK. */
 void segment_seal(const unsigned char key[RECORD_KEY],
     const struct segment_head *, char out[RECORD_BLOCK]);
+/* True for a segment that was never opened: its beginning, with the header and
+ * the head of what would be its first record, is zeros. */
+bool segment_is_new(struct str beginning);
 /* False: no header with a right checksum. */
 bool segment_open(
     const unsigned char key[RECORD_KEY], struct str in, struct segment_head *);

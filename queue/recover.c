@@ -19,6 +19,15 @@
 
 enum { SALVAGE_MAX = 1024 * 1024 };
 
+/* What a bounce finished holds only when no later record voids the bounce. */
+struct finished {
+	uint64_t by, id;
+	uint32_t idx, number;
+};
+
+static struct finished *finished;
+static size_t finished_n;
+
 /* ---- records ---- */
 
 /* A file that was named but whose bytes did not reach the disk: its record is
@@ -27,42 +36,45 @@ static bool
 file_is_whole(struct spool *s, uint64_t id)
 {
 	struct messfile f;
-	char name[MESS_NAME];
-	bool ok = messfile_open(s->dirfd, s->key, id, &f) == 0;
-	if (ok) {
-		ok = messfile_body_ok(&f, s->key);
-		messfile_close(&f);
+	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
+		found_refuse(s, id, errno);
+		return false;
 	}
-	if (!ok) {
-		mess_name(id, name);
-		spool_quarantine(s, name, id);
-	}
+	bool ok = messfile_body_ok(&f, s->key);
+	messfile_close(&f);
+	if (!ok)
+		found_refuse(s, id, EBADMSG);
 	return ok;
 }
 
 static void
-take_new(struct spool *s, struct segment *seg, uint64_t offset,
-    const struct record *r, uint32_t recipients)
+keep_finished(uint64_t by, const struct envelope *env, uint32_t number)
 {
-	uint32_t slot = found_slot(s, r->id);
-	if (slot != LEDGER_NONE) {
-		struct ledger_entry *e = ledger_at(&s->ledger, slot);
-		e->segment = seg->number;
-		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
-		    file_is_whole(s, r->id))
-			return;
-		/* all that the file knew is in this segment and later ones */
-		ledger_drop(&s->ledger, slot);
-	}
-	slot = ledger_add(&s->ledger, r->id, recipients);
-	if (slot == LEDGER_NONE)
+	size_t n = env->finished.n / sizeof(uint32_t);
+	if (n == 0)
+		return;
+	struct finished *more =
+	    reallocarray(finished, finished_n + n, sizeof(*finished));
+	if (more == NULL)
 		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
-	struct ledger_entry *e = ledger_at(&s->ledger, slot);
-	e->segment = seg->number;
-	e->offset = (uint32_t)offset;
-	e->meta_n = r->meta_n;
-	e->body_n = r->body_n;
-	ledger_push(&s->ledger, &seg->live, slot);
+	finished = more;
+	for (size_t i = 0; i < n; i++)
+		finished[finished_n++] = (struct finished){ .by = by,
+			.id = env->finishes,
+			.idx = envelope_finished(env, i),
+			.number = number };
+}
+
+static void
+take_finished(struct spool *s)
+{
+	for (size_t i = 0; i < finished_n; i++)
+		if (finished[i].by != 0)
+			(void)spool_mark(s, finished[i].id, finished[i].idx,
+			    finished[i].number);
+	free(finished);
+	finished = NULL;
+	finished_n = 0;
 }
 
 static void
@@ -75,16 +87,34 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 		    F_NUM("segment", seg->number));
 		return;
 	}
-	take_new(s, seg, offset, r, env.recipients.count);
-	/* even when a file holds the message: what it finishes is said here */
-	for (size_t i = 0; i < env.finished.n / sizeof(uint32_t); i++)
-		(void)spool_mark(
-		    s, env.finishes, envelope_finished(&env, i), seg->number);
+	keep_finished(r->id, &env, seg->number);
+	uint32_t slot = found_slot(s, r->id);
+	if (slot != LEDGER_NONE) {
+		struct ledger_entry *e = ledger_at(&s->ledger, slot);
+		e->segment = seg->number;
+		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
+		    file_is_whole(s, r->id))
+			return;
+		/* all that the file knew is in this segment and later ones */
+		ledger_drop(&s->ledger, slot);
+	}
+	slot = ledger_add(&s->ledger, r->id, env.recipients.count);
+	if (slot == LEDGER_NONE)
+		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	e->segment = seg->number;
+	e->offset = (uint32_t)offset;
+	e->meta_n = r->meta_n;
+	e->body_n = r->body_n;
+	ledger_push(&s->ledger, &seg->live, slot);
 }
 
 static void
 void_message(struct spool *s, uint64_t id)
 {
+	for (size_t i = 0; i < finished_n; i++)
+		if (finished[i].by == id)
+			finished[i].by = 0;
 	uint32_t slot = found_slot(s, id);
 	if (slot == LEDGER_NONE)
 		return;
@@ -144,14 +174,8 @@ salvage(struct spool *s, const struct segment *seg, uint64_t from, uint64_t to,
 		    F_STR("kept", buf_str(&kept)), F_STR("error", error));
 }
 
-/* A head that claims to be of this segment, with no right checksum. */
-static bool
-claims(const struct segment *seg, const struct record *r)
-{
-	return r->type != 0 && r->epoch == seg->epoch;
-}
-
-static void
+/* The sequence of the segment's last record. */
+static uint64_t
 replay(struct spool *s, struct segment *seg, struct str bytes,
     uint64_t first_sequence)
 {
@@ -160,9 +184,13 @@ replay(struct spool *s, struct segment *seg, struct str bytes,
 	for (uint64_t at = RECORD_BLOCK; at < bytes.n;) {
 		struct record r;
 		struct str meta, body;
-		bool ok = record_open(
-		    s->key, at, str_skip(bytes, (size_t)at), &r, &meta, &body);
-		if (ok && r.epoch == seg->epoch && r.sequence > last) {
+		bool magic;
+		struct str in = str_skip(bytes, (size_t)at);
+		/* the epoch first: no sender knows it, so that bodies full of
+		 * heads with great lengths cost no checksums */
+		record_peek(in, &r, &magic);
+		if (magic && r.epoch == seg->epoch && r.sequence > last &&
+		    record_open(s->key, at, in, &r, &meta, &body)) {
 			if (r.sequence != last + 1)
 				salvage(s, seg, bad == 0 ? at : bad, at,
 				    r.sequence - last - 1);
@@ -172,7 +200,7 @@ replay(struct spool *s, struct segment *seg, struct str bytes,
 			at += record_span(r.meta_n, r.body_n);
 			continue;
 		}
-		if (bad == 0 && claims(seg, &r))
+		if (bad == 0 && record_claims(in, seg->epoch, last))
 			bad = at;
 		at = (at / RECORD_BLOCK + 1) * RECORD_BLOCK;
 	}
@@ -180,6 +208,7 @@ replay(struct spool *s, struct segment *seg, struct str bytes,
 		salvage(s, seg, bad, bytes.n, 0);
 	if (last > s->journal.sequence)
 		s->journal.sequence = last;
+	return last;
 }
 
 /* Reads what can be read; the rest stays zero. */
@@ -200,8 +229,19 @@ read_segment(const struct segment *seg, char *p)
 	}
 }
 
+/* Records that end a segment can vanish without a trace in it; the next one
+ * knows with which sequence it began.  last: of the segment before; 0: none. */
 static void
-take_segment(struct spool *s, struct segment *seg)
+check_chain(const struct segment *seg, uint64_t last, uint64_t first)
+{
+	if (last != 0 && first > last + 1)
+		LOG(WARN, "records-missing", F_NUM("before", seg->number),
+		    F_NUM("records", first - last - 1),
+		    F_TEXT("why", "a write that failed, or damage"));
+}
+
+static void
+take_segment(struct spool *s, struct segment *seg, uint64_t *last)
 {
 	char *p = malloc((size_t)seg->size);
 	if (p == NULL)
@@ -213,8 +253,10 @@ take_segment(struct spool *s, struct segment *seg)
 	read_segment(seg, p);
 	struct segment_head h;
 	struct str bytes = { .p = p, .n = (size_t)seg->size };
-	if (segment_open(s->key, bytes, &h))
-		replay(s, seg, bytes, h.first_sequence);
+	if (segment_open(s->key, bytes, &h)) {
+		check_chain(seg, *last, h.first_sequence);
+		*last = replay(s, seg, bytes, h.first_sequence);
+	}
 	free(p);
 }
 
@@ -222,44 +264,75 @@ take_segment(struct spool *s, struct segment *seg)
 static void
 set_aside(struct spool *s, size_t i, const char *why)
 {
-	struct segment *seg = &s->journal.seg[i];
+	struct journal *j = &s->journal;
+	struct segment *seg = &j->seg[i];
 	char file[JOURNAL_NAME];
-	char text[64];
-	struct buf b = BUF_ON(text);
+	char text[40];
+	char path[64];
+	struct buf to = BUF_ON(text);
+	struct buf kept = BUF_ON(path);
 	journal_name(i, file);
-	buf_puts(&b, "quarantine/journal-");
-	buf_puts(&b, file);
-	buf_putc(&b, '-');
-	buf_put_u64(&b, (uint64_t)clock_now());
-	const char *to = buf_cstr(&b);
-	int e = renameat(s->journal.dirfd, file, s->dirfd, to) < 0 ? errno : 0;
+	buf_puts(&to, "journal-");
+	buf_puts(&to, file);
+	buf_putc(&to, '-');
+	buf_put_u64(&to, (uint64_t)clock_now());
+	int e = spool_set_aside(s, j->dirfd, file, buf_cstr(&to), &kept);
 	LOG(ERROR, "segment-damaged", F_TEXT("file", file), F_TEXT("why", why),
-	    F_TEXT("kept", to), F_TEXT("error", e == 0 ? "no" : strerror(e)));
-	io_close(&seg->fd);
+	    F_STR("kept", buf_str(&kept)),
+	    F_TEXT("error", e == 0 ? "no" : strerror(e)),
+	    F_TEXT("do", SPOOL_ADVICE));
+	if (seg->fd >= 0) { /* it was adopted */
+		io_close(&seg->fd);
+		j->free--;
+		j->made--;
+	}
 	/* when it cannot be moved, it must not be overwritten either */
 	seg->state = e == 0 ? SEGMENT_ABSENT : SEGMENT_REMOVING;
-	s->journal.free--;
-	s->journal.made -= e == 0;
+	j->made += e != 0;
+}
+
+/* What stands in the place of segment i cannot be opened. */
+static void
+refuse_segment(struct spool *s, size_t i, int error)
+{
+	if (error == ENOENT)
+		return;
+	if (found_is_ours(error))
+		die(EXITCODE_TEMPORARY, "recovery", error);
+	if (error != EIO && error != EACCES && error != EPERM) {
+		set_aside(s, i, "no segment, or cut short");
+		return;
+	}
+	LOG(ERROR, "segment-open", F_NUM("file", i), F_ERRNO(error),
+	    F_TEXT("do", SPOOL_ADVICE_REPAIR));
+	/* perhaps another time: its name is not free */
+	s->journal.seg[i].state = SEGMENT_REMOVING;
+	s->journal.made++;
 }
 
 static void
 find_segment(struct spool *s, size_t i)
 {
-	char block[RECORD_BLOCK];
+	char block[RECORD_BLOCK + RECORD_HEAD];
 	struct segment_head h;
 	struct journal *j = &s->journal;
 	struct segment *seg = &j->seg[i];
 	if (journal_adopt(j, i) < 0) {
-		if (errno == ENOENT)
-			return;
-		LOG(ERROR, "segment-open", F_NUM("file", i), F_ERRNO(errno));
-		seg->state = SEGMENT_REMOVING; /* its name is not free */
+		refuse_segment(s, i, errno);
 		return;
 	}
 	int64_t n = io_pread_all(seg->fd, block, sizeof(block), 0);
-	struct str bytes = { .p = block, .n = n < 0 ? 0 : (size_t)n };
-	if (n > 0 && block[0] == '\0')
-		return; /* never opened */
+	if (n < 0) {
+		int e = errno;
+		io_close(&seg->fd);
+		j->free--;
+		j->made--;
+		refuse_segment(s, i, e);
+		return;
+	}
+	struct str bytes = { .p = block, .n = (size_t)n };
+	if (segment_is_new(bytes))
+		return;
 	if (!segment_open(s->key, bytes, &h)) {
 		set_aside(s, i, "header");
 		return;
@@ -307,14 +380,16 @@ spool_recover(struct spool *s)
 	for (size_t i = 0; i < JOURNAL_MAX; i++)
 		find_segment(s, i);
 	uint32_t found = 0;
+	uint64_t last = 0;
 	if (j->oldest <= j->newest)
 		for (uint32_t n = j->oldest; n <= j->newest; n++) {
 			struct segment *seg = journal_at(j, n);
 			if (seg == NULL)
 				continue;
-			take_segment(s, seg);
+			take_segment(s, seg, &last);
 			found++;
 		}
+	take_finished(s);
 	finish_files(s);
 	s->recovering = false;
 	LOG(INFO, "recovered",

@@ -302,20 +302,69 @@ spool_replace(struct spool *s, uint64_t id, struct str content, uint32_t number)
 	return true;
 }
 
+/* Moves name (below dirfd) to quarantine/to, or to.2, to.3 ... when that is
+ * taken.  0 or an errno; the path in *kept. */
+int
+spool_set_aside(struct spool *s, int dirfd, const char *name, const char *to,
+    struct buf *kept)
+{
+	enum { TRIES = 100 };
+	for (unsigned i = 1; i <= TRIES; i++) {
+		buf_reset(kept);
+		buf_puts(kept, "quarantine/");
+		buf_puts(kept, to);
+		if (i > 1) {
+			buf_putc(kept, '.');
+			buf_put_u64(kept, i);
+		}
+		const char *path = buf_cstr(kept);
+		if (path == NULL)
+			return ENAMETOOLONG;
+		if (renameat2(dirfd, name, s->dirfd, path, RENAME_NOREPLACE) ==
+		    0)
+			return 0;
+		if (errno != EEXIST)
+			return errno;
+	}
+	return EEXIST;
+}
+
 void
 spool_quarantine(struct spool *s, const char *name, uint64_t id)
 {
-	char text[40];
-	struct buf b = BUF_ON(text);
-	buf_puts(&b, "quarantine/");
-	buf_put_hex64(&b, id);
-	const char *to = buf_cstr(&b);
-	int e = renameat(s->dirfd, name, s->dirfd, to) < 0 ? errno : 0;
+	char text[20];
+	char path[48];
+	struct buf hex = BUF_ON(text);
+	struct buf kept = BUF_ON(path);
+	buf_put_hex64(&hex, id);
+	int e = spool_set_aside(s, s->dirfd, name, buf_cstr(&hex), &kept);
 	if (e == 0)
-		LOG(ERROR, "quarantined", F_ID(id), F_TEXT("file", name));
-	else
+		LOG(ERROR, "quarantined", F_ID(id), F_TEXT("file", name),
+		    F_STR("kept", buf_str(&kept)), F_TEXT("do", SPOOL_ADVICE));
+	else if (e != ENOENT) /* else it is there already */
 		LOG(ERROR, "quarantine-failed", F_ID(id), F_TEXT("file", name),
-		    F_ERRNO(e));
+		    F_ERRNO(e), F_TEXT("do", SPOOL_ADVICE_REPAIR));
+}
+
+void
+spool_put_aside(struct spool *s, uint32_t slot)
+{
+	const struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	const struct segment *seg = journal_at(&s->journal, e->segment);
+	char name[MESS_NAME];
+	char text[64];
+	struct buf kept = BUF_ON(text);
+	if ((e->flags & LEDGER_FILE) != 0) {
+		mess_name(e->id, name);
+		spool_quarantine(s, name, e->id);
+	} else if (seg != NULL) {
+		int error = spool_salvage(s, seg, e->offset,
+		    record_span(e->meta_n, e->body_n), &kept);
+		LOG(ERROR, "quarantined", F_ID(e->id),
+		    F_STR("kept", buf_str(&kept)),
+		    F_TEXT("error", error == 0 ? "none" : strerror(error)),
+		    F_TEXT("do", SPOOL_ADVICE));
+	}
 }
 
 int

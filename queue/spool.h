@@ -66,11 +66,22 @@ void spool_flush_begins(struct ledger_entry *);
 void spool_flush_ends(struct spool *, struct ledger_entry *, bool done);
 /* Drops a message that is on no list and has no file (any more). */
 void spool_forget(struct spool *, uint32_t slot);
+/* Moves name below dirfd to quarantine/to (or to.2 ...).  0 or an errno; the
+ * new path in *kept. */
+int spool_set_aside(struct spool *, int dirfd, const char *name, const char *to,
+    struct buf *kept);
 /* Copies n bytes of a segment that cannot be used to quarantine/; the name in
  * `kept`, the errno or 0 is returned. */
 int spool_salvage(struct spool *, const struct segment *, uint64_t from,
     uint64_t n, struct buf *kept);
-/* Moves what is left of a damaged file to quarantine/, and logs it. */
+/* Moves what is left of a damaged file to quarantine/, never over another, and
+ * logs it. */
 void spool_quarantine(struct spool *, const char *name, uint64_t id);
+/* The same of the message in slot, wherever it lies; it stays in the ledger. */
+void spool_put_aside(struct spool *, uint32_t slot);
+
+/* What the log says to do about what is in quarantine, or strange. */
+#define SPOOL_ADVICE	    "postern queue fsck lists what is whole"
+#define SPOOL_ADVICE_REPAIR "stop Postern, postern queue fsck --repair"
 
 #endif

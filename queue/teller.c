@@ -101,8 +101,9 @@ static bool
 send_note(const struct note *n, const struct buf *b)
 {
 	int fd = -1;
-	if (cursor_idx == 0 && held < HELD_MAX)
-		fd = note_body(spool, n); /* -1: qmgr will ask for it */
+	/* -1: qmgr will ask for it; a file's body is checked then */
+	if (cursor_idx == 0 && held < HELD_MAX && !n->has_file)
+		fd = note_body(spool, n);
 	bool sent = tell(b, fd >= 0 ? &fd : NULL);
 	if (sent && fd >= 0) {
 		ledger_at(&spool->ledger, cursor)->flags |= LEDGER_HELD;
@@ -322,6 +323,8 @@ send_body(uint64_t id)
 	struct buf b = BUF_ON(space);
 	if (e != 0)
 		LOG(ERROR, "unreadable", F_ID(id), F_ERRNO(e));
+	if (e == EBADMSG) /* qmgr gives it up now */
+		spool_put_aside(spool, ledger_find(&spool->ledger, id));
 	packet_begin(&b, 'o');
 	packet_u64(&b, id);
 	packet_u8(&b, e == 0 ? 'K' : e == EBADMSG || e == ENOENT ? 'D' : 'Z');

@@ -357,21 +357,7 @@ removed(uint32_t slot, int error)
 static void
 give_up(uint32_t slot)
 {
-	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-	struct segment *seg = journal_at(&spool->journal, e->segment);
-	char name[MESS_NAME];
-	char text[64];
-	struct buf kept = BUF_ON(text);
-	if ((e->flags & LEDGER_FILE) != 0) {
-		mess_name(e->id, name);
-		spool_quarantine(spool, name, e->id);
-	} else if (seg != NULL) {
-		int error = spool_salvage(spool, seg, e->offset,
-		    record_span(e->meta_n, e->body_n), &kept);
-		LOG(ERROR, "quarantined", F_ID(e->id),
-		    F_STR("file", buf_str(&kept)),
-		    F_TEXT("error", error == 0 ? "none" : strerror(error)));
-	}
+	spool_put_aside(spool, slot);
 	spool_forget(spool, slot);
 }
 
