@@ -5,6 +5,10 @@ PROGS += postern-queued
 postern-queued_OBJS := queue/queued.o queue/announce.o queue/change.o queue/commit.o queue/draft.o queue/note.o queue/room.o queue/session.o queue/settle.o queue/stream.o queue/teller.o queue/tend.o $(QUEUED_SPOOL)
 postern-queued_LIBS := -lsodium
 
+PROGS += postern-fsck
+postern-fsck_OBJS := $(addprefix queue/,fsck.o fsck_report.o fsck_owners.o fsck_mess.o fsck_journal.o fsck_quarantine.o mend.o journal.o messfile.o) $(QUEUED_PURE)
+postern-fsck_LIBS := -lsodium
+
 TESTS += test_record test_ledger test_journal
 test_record_OBJS := tests/unit/test_record.o $(QUEUED_PURE)
 test_record_LIBS := -lsodium

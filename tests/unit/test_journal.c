@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "common/io.h"
 #include "common/log.h"
 #include "queue/found.h"
+#include "queue/messfile.h"
 #include "queue/spool.h"
 
 enum { SIZE = 128 * 1024, SEGMENTS = 6 };
@@ -238,6 +240,54 @@ test_bounce_finishes(void **state)
 	assert_true(is_there(s, 2));
 }
 
+/* settle made a file of the bounce before the host died; of a finished one too.
+ */
+static void
+test_bounce_with_a_file_finishes(void **state)
+{
+	struct place *p = *state;
+	struct spool *s = p->spool;
+	struct messfile f;
+	char name[MESS_NAME];
+	assert_true(write_message(s, 1, 10));
+	put_message(s, 2, 20, 1);
+	assert_int_equal(journal_commit(&s->journal), 0);
+	mess_name(2, name);
+	name[7] = '\0';
+	assert_int_equal(mkdirat(p->dirfd, name, 0700), 0);
+	mess_name(2, name);
+	struct str meta = str_skip(bytes_str(&meta_space), RECORD_HEAD);
+	assert_true(messfile_write(p->dirfd, name, s->key, 2, meta,
+			bytes_str(&body_space), &f) >= 0);
+	for (int i = 0; i < 2; i++) {
+		reopen(p);
+		const struct ledger_entry *e =
+		    ledger_at(&s->ledger, ledger_find(&s->ledger, 1));
+		assert_true(ledger_is_done(e, 0) && !ledger_is_done(e, 1));
+		/* now the bounce is delivered */
+		assert_int_equal(
+		    messfile_append(&f, s->key, MESS_STATE, STR("\3")), 0);
+	}
+	messfile_close(&f);
+}
+
+/* Its write failed, but came to the disk: there will be another bounce. */
+static void
+test_void_bounce_finishes_nothing(void **state)
+{
+	struct place *p = *state;
+	struct spool *s = p->spool;
+	assert_true(write_message(s, 1, 10));
+	put_message(s, 2, 20, 1);
+	assert_int_equal(journal_commit(&s->journal), 0);
+	write_marks(s, RECORD_VOID, 2, 0);
+	reopen(p);
+	assert_false(is_there(s, 2));
+	const struct ledger_entry *e =
+	    ledger_at(&s->ledger, ledger_find(&s->ledger, 1));
+	assert_false(ledger_is_done(e, 0));
+}
+
 /* Retires strictly oldest first, and overwrites what was freed. */
 static void
 test_ring(void **state)
@@ -383,6 +433,8 @@ main(void)
 		TEST(test_never_appends_to_a_found_segment),
 		TEST(test_void_records),
 		TEST(test_bounce_finishes),
+		TEST(test_bounce_with_a_file_finishes),
+		TEST(test_void_bounce_finishes_nothing),
 		TEST(test_ring),
 		TEST(test_overwritten_segment_forgets_old_records),
 		TEST(test_torn_and_flipped),

@@ -1,0 +1,269 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""Cuts the power of a suite under load, again and again, and looks whether
+anything that was promised is gone (INTERNALS.md, "Power cuts")."""
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import shutil
+import sys
+import time
+import traceback
+
+import power_cuts
+from power_check import BAD, COUNTS, Result
+from power_world import BIN, BUILD
+
+FILE_SYSTEMS = ("ext4", "xfs")
+CUTS_A_TASK, IMAGES_A_TASK, KEPT_MAX = 5, 25, 3
+CONTROLS = {"no ring sync": ("postern-queued", "queued-no-ring-sync"),
+            "no directory sync": ("postern-queued", "queued-no-dir-sync")}
+
+
+@dataclasses.dataclass
+class Task:
+    kind: str       # as in the table
+    fs: str
+    seeds: list
+    flags: tuple = ()
+    profile: str = "mixed"
+    fresh: bool = False
+    chained: bool = False
+
+
+# ---- what is done in a process of its own ----
+
+def control_bin(folder, control):
+    """The suite's programs with one that loses mail."""
+    name, instead = CONTROLS[control]
+    shutil.copytree(BIN, folder, dirs_exist_ok=True)
+    folder.chmod(0o755)
+    shutil.copy(BUILD / "tool" / instead, folder / name)
+    return folder
+
+
+def record(task):
+    seed = task.seeds[0]
+    first = power_cuts.Recording(task.fs, seed, task.profile, task.fresh)
+    if not task.chained:
+        return first
+    rng = random.Random(seed)
+    try:
+        return power_cuts.Recording(
+            task.fs, seed + 1, task.profile,
+            prior=(first, power_cuts.choose(first, rng), rng))
+    finally:
+        first.close()
+
+
+def do_images(task, say):
+    recording = record(task)
+    found = False
+
+    def note(seed, result):
+        nonlocal found
+        found = found or result.bad
+        say(seed, result)
+    try:
+        power_cuts.image_worker(recording, task.seeds, note)
+    finally:
+        others = [p for p in pathlib.Path(power_cuts.SCRATCH).glob(
+            "postern-power-*") if (p / "recording").exists()]
+        if found and len(others) < KEPT_MAX:
+            print(f"\nkept: --replay {recording.keep()}", file=sys.stderr)
+        else:
+            recording.close()
+
+
+def do_control(task, say):
+    """Ends when something is lost."""
+    folder = power_cuts.scratch()
+    try:
+        recording = power_cuts.Recording(
+            task.fs, task.seeds[0], "spool",
+            bin_=control_bin(folder, task.kind))
+        try:
+            power_cuts.image_worker(
+                recording, task.seeds,
+                lambda seed, result: say(seed, result) or result.lost)
+        finally:
+            recording.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+def work(tasks, answers):
+    for task in iter(tasks.get, None):
+        def say(seed, result, task=task):
+            answers.put((task.kind, task.fs, seed, result))
+        try:
+            if task.kind in CONTROLS:
+                do_control(task, say)
+            elif task.kind.startswith("image"):
+                do_images(task, say)
+            else:
+                power_cuts.cut_worker(task.fs, task.flags, task.seeds, say)
+        except Exception:
+            say(task.seeds[0], Result(
+                problems=["test: " + traceback.format_exc()]))
+    answers.put(None)
+
+
+# ---- what there is to do ----
+
+def chunks(count, size):
+    while count > 0:
+        yield min(count, size)
+        count -= size
+
+
+def plan(args):
+    seed = args.seed
+    tasks = []
+
+    def add(kind, fs, count, **more):
+        nonlocal seed
+        tasks.append(Task(kind, fs, list(range(seed, seed + count)), **more))
+        seed += count
+    for kind in CONTROLS if args.controls else ():
+        for fs in args.fs:
+            add(kind, fs, 20)
+    shapes = [("image", {}), ("image, spool only", {"profile": "spool"}),
+              ("image, cut twice", {"chained": True}),
+              ("image, new spool", {"fresh": True, "profile": "spool"})]
+    for i, n in enumerate(chunks(args.images, IMAGES_A_TASK)):
+        kind, more = shapes[i // len(args.fs) % len(shapes)]
+        add(kind, args.fs[i % len(args.fs)], n, **more)
+    for i, n in enumerate(chunks(args.cuts, CUTS_A_TASK)):
+        flags = ("-f",) if i // len(args.fs) % 2 else ()
+        add(" ".join(["shutdown", *flags]), args.fs[i % len(args.fs)], n,
+            flags=flags)
+    return tasks
+
+
+def run(args):
+    """{(kind, fs): Result}, in the order of the plan."""
+    tasks, answers = multiprocessing.Queue(), multiprocessing.Queue()
+    planned = plan(args)
+    rows = {(t.kind, t.fs): Result() for t in planned}
+    for t in [*planned, *[None] * args.jobs]:
+        tasks.put(t)
+    workers = [multiprocessing.Process(target=work, args=(tasks, answers))
+               for _ in range(args.jobs)]
+    for w in workers:
+        w.start()
+    left, began = args.jobs, time.monotonic()
+    wanted = args.cuts + args.images
+    while left:
+        answer = answers.get(timeout=600)
+        if answer is None:
+            left -= 1
+            continue
+        kind, fs, seed, result = answer
+        rows[kind, fs].add(result)
+        if result.bad and kind not in CONTROLS and not args.json:
+            say_find(kind, fs, seed, result)
+        if sys.stderr.isatty():
+            done = sum(r.cuts for (k, _), r in rows.items()
+                       if k not in CONTROLS)
+            print(f"\r\033[K{done} of {wanted} cuts, "
+                  f"{time.monotonic() - began:.0f} s", end="", file=sys.stderr)
+    for w in workers:
+        w.join()
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    return rows
+
+
+def say_find(kind, fs, seed, result):
+    print(f"\n{fs}, {kind}, --seed {seed}:", file=sys.stderr)
+    for text in result.problems[:12]:
+        print(f"  {text}", file=sys.stderr)
+    if len(result.problems) > 12:
+        print(f"  ... and {len(result.problems) - 12} more", file=sys.stderr)
+
+
+# ---- what came of it ----
+
+def caught(row):
+    return row.lost > 0
+
+
+def table(rows):
+    names = [n for n in COUNTS]
+    width = max(len(k) for k, _ in rows) + 2
+    print(f"{'disk':6}{'cut':{width}}" + "".join(f"{n:>13}" for n in names))
+    for (kind, fs), r in rows.items():
+        print(f"{fs:6}{kind:{width}}" +
+              "".join(f"{getattr(r, n):13}" for n in names))
+        if kind in CONTROLS:
+            print(f"{'':6}{'':{width}}    " +
+                  ("caught, as it must be" if caught(r) else "NOT CAUGHT"))
+    print("""
+reported: came to a next hop again, for its report was not durable yet.
+removed: delivered again after its owner had deleted it.  unacked: there,
+though its client had no 250.  Nothing in the last five columns is allowed.""")
+    oldest = max(r.oldest_mark_ms for (k, _), r in rows.items()
+                 if k not in CONTROLS)
+    print(f"The oldest report that was not durable: {oldest} ms.")
+
+
+def verdict(rows):
+    """0 when everything was kept and each control was caught."""
+    bad = [k for k, r in rows.items() if k[0] not in CONTROLS and
+           (r.bad or r.acknowledged == 0)]
+    bad += [k for k, r in rows.items() if k[0] in CONTROLS and not caught(r)]
+    return bad
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--cuts", type=int, default=200, help="shutdowns (200)")
+    p.add_argument("--images", type=int, default=500, help="images (500)")
+    p.add_argument("--seed", type=int, default=int(time.time()),
+                   help="of the first cut; the others count on from it")
+    p.add_argument("--jobs", type=int, default=3, help="at a time (3)")
+    p.add_argument("--fs", action="append", choices=FILE_SYSTEMS,
+                   help="only this file system")
+    p.add_argument("--no-controls", dest="controls", action="store_false",
+                   help="do not show that losses are found")
+    p.add_argument("--replay", metavar="FOLDER",
+                   help="one image of a kept recording, the one of --seed")
+    p.add_argument("--json", action="store_true", help="a line for each row")
+    args = p.parse_args()
+    args.fs = args.fs or list(FILE_SYSTEMS)
+    return args
+
+
+def main():
+    args = parse()
+    if os.geteuid() != 0:
+        print("power.py: loop devices and mounts need root", file=sys.stderr)
+        return 100
+    if args.replay:
+        found = []
+        power_cuts.image_worker(
+            power_cuts.Recording.kept(args.replay), [args.seed],
+            lambda seed, result: found.append(result))
+        print(*found[0].problems, found[0], sep="\n")
+        return int(found[0].bad)
+    if not args.json:
+        print(f"seed {args.seed}")
+    rows = run(args)
+    if args.json:
+        for (kind, fs), r in rows.items():
+            print(json.dumps({"fs": fs, "cut": kind, **dataclasses.asdict(r)}))
+    else:
+        table(rows)
+    bad = verdict(rows)
+    if bad and not args.json:
+        print("FAILED:", *[f"{fs}, {kind}" for kind, fs in bad], sep="\n  ")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
