@@ -49,6 +49,20 @@ io_pwrite_all(int fd, struct str s, uint64_t offset)
 	return 0;
 }
 
+int
+io_write_out(int fd)
+{
+	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE |
+			     SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	if (sync_file_range(fd, 0, 0, all) == 0)
+		return 0;
+	/* a failed write is not tried again: the kernel has forgotten it, and
+	 * the next sync would lie */
+	if (errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+		return -1;
+	return fsync(fd);
+}
+
 int64_t
 io_pread_all(int fd, char *p, size_t n, uint64_t offset)
 {

@@ -8,6 +8,10 @@
 
 /* Writes all of s, waiting as needed.  0, or -1 with errno. */
 int io_write_all(int fd, struct str s);
+/* Has a file's data written and waited for, so that a name given after it
+ * cannot outlive it; what is left for a sync is what the file system says of
+ * it.  0, or -1 with errno. */
+int io_write_out(int fd);
 /* Writes all of s at offset.  0, or -1 with errno (ENOSPC on a short write). */
 int io_pwrite_all(int fd, struct str s, uint64_t offset);
 /* Reads up to n bytes at offset, less only at the end of the file.  The number

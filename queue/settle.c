@@ -209,8 +209,6 @@ do_make(struct job *job, struct packet *p)
 		spool->dirfd, tmp, spool->key, job->id, meta, body, &f) < 0)
 		return errno;
 	e = append_all(&f, p);
-	if (e == 0)
-		e = name_file(tmp, job->id);
 	if (e != 0) {
 		messfile_close(&f);
 		(void)unlinkat(spool->dirfd, tmp, 0); /* or at the next start */
@@ -218,6 +216,7 @@ do_make(struct job *job, struct packet *p)
 	}
 	job->fd = f.fd;
 	job->name = true;
+	job->temporary = job->id;
 	return 0;
 }
 
@@ -325,44 +324,35 @@ keep_error(struct job *job, int error)
 }
 
 static bool
-is_publication(const struct job *job)
+is_new_file(const struct job *job)
 {
-	return job->type == SETTLE_PUBLISH && job->error == 0;
+	return (job->type == SETTLE_PUBLISH || job->type == SETTLE_MAKE) &&
+	       job->error == 0;
 }
 
-/* Has the file's data written and waited for; what is left for a sync is what
- * the file system says of it.  0 or an errno. */
-static int
-write_out(int fd)
+static void
+name_new_file(struct job *job)
 {
-	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE |
-			     SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-	if (sync_file_range(fd, 0, 0, all) == 0)
-		return 0;
-	bool missing = errno == ENOSYS || errno == EINVAL || errno == ESPIPE;
-	/* a failed write is not tried again: the next sync would lie */
-	return missing && fsync(fd) == 0 ? 0 : errno;
+	char tmp[SETTLE_TMP];
+	settle_tmp_name(job->temporary, tmp);
+	job->error =
+	    io_write_out(job->fd) < 0 ? errno : name_file(tmp, job->id);
+	if (job->error != 0 && job->type == SETTLE_MAKE)
+		(void)unlinkat(spool->dirfd, tmp, 0); /* it is made anew */
 }
 
-/* Large messages: the data of all on the disk first, then all get their names,
- * and the sync that follows makes both last. */
+/* New files get their names when their data is on the disk, and the sync that
+ * follows makes both last: no power cut leaves half a file under a name. */
 static void
 publish(void)
 {
-	char tmp[SETTLE_TMP];
 	for (size_t i = 0; i < job_count; i++)
-		if (is_publication(&jobs[i])) /* no error yet: see below */
+		if (is_new_file(&jobs[i])) /* no error yet: see below */
 			(void)sync_file_range(
 			    jobs[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < job_count; i++)
-		if (is_publication(&jobs[i]))
-			jobs[i].error = write_out(jobs[i].fd);
-	for (size_t i = 0; i < job_count; i++) {
-		if (!is_publication(&jobs[i]))
-			continue;
-		settle_tmp_name(jobs[i].temporary, tmp);
-		jobs[i].error = name_file(tmp, jobs[i].id);
-	}
+		if (is_new_file(&jobs[i]))
+			name_new_file(&jobs[i]);
 }
 
 /* Syncs a directory for all jobs that changed it. */
@@ -412,6 +402,17 @@ finish_batch(void)
 	job_count = 0;
 }
 
+/* More of a message whose file is made in this batch, and has no name yet. */
+static bool
+needs_name(struct packet p)
+{
+	uint64_t id = packet_get_u64(&p);
+	for (size_t i = 0; p.type == SETTLE_APPEND && i < job_count; i++)
+		if (jobs[i].type == SETTLE_MAKE && jobs[i].id == id)
+			return true;
+	return false;
+}
+
 static void
 serve(void)
 {
@@ -432,6 +433,8 @@ serve(void)
 			die(EXITCODE_TEMPORARY, "settle", errno);
 		packet_close_fds(fds, nfds);
 		struct packet p = packet_open(bytes);
+		if (needs_name(p))
+			finish_batch();
 		if (take(&p, &jobs[job_count]))
 			job_count++;
 		if (job_count == BATCH)

@@ -242,23 +242,13 @@ is_fresh(const struct maildir_file *f)
 static void
 write_out(struct maildir *m)
 {
-	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE |
-			     SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 	for (size_t i = 0; m->file_count > 1 && i < m->file_count; i++)
 		if (is_fresh(&m->files[i]))
 			(void)sync_file_range(
 			    m->files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	for (size_t i = 0; i < m->file_count; i++) {
-		struct maildir_file *f = &m->files[i];
-		if (!is_fresh(f) || sync_file_range(f->fd, 0, 0, all) == 0)
-			continue;
-		bool missing =
-		    errno == ENOSYS || errno == EINVAL || errno == ESPIPE;
-		/* a failed write is not tried again: the kernel has
-		 * forgotten it, and the next sync would lie */
-		if (!missing || fsync(f->fd) < 0)
-			f->error = errno;
-	}
+	for (size_t i = 0; i < m->file_count; i++)
+		if (is_fresh(&m->files[i]) && io_write_out(m->files[i].fd) < 0)
+			m->files[i].error = errno;
 }
 
 static int
