@@ -18,7 +18,8 @@ struct agent {
 	struct destination *destination;
 	struct agent *sibling;	      /* next of that destination */
 	struct agent *before, *after; /* all agents; the dead ones by after */
-	uint32_t host;		      /* a name, for logs; 0: local */
+	uint32_t place;
+	uint32_t host; /* a name, for logs; 0: local */
 	uint32_t ip;
 	struct lot *lots; /* that it has or will have, oldest first */
 	unsigned outstanding;
@@ -40,8 +41,8 @@ struct agent {
 
 /* Makes an agent of this destination with the job socket fd; resumed: it may
  * have something in flight, and says so.  Takes over fd. */
-void agent_new(
-    struct destination *, int fd, struct str host, struct str ip, bool resumed);
+void agent_new(struct destination *, uint32_t place, int fd, struct str host,
+    struct str ip, bool resumed);
 /* Hands it what waits for its destination. */
 void agent_feed(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */
@@ -65,8 +66,8 @@ void agent_packet(struct link *, struct packet *, int *fds, size_t nfds);
 void hubs_open(struct destination *);
 /* One more for d, though its backlog is short, when there is a place. */
 void hubs_open_extra(struct destination *);
-/* An agent of d is gone. */
-void hubs_closed(struct destination *d);
+/* An agent of d is gone, and gives its place back. */
+void hubs_closed(struct destination *d, uint32_t place);
 /* The host at this address serves nobody (its agent is marked refused): on to
  * the next one. */
 void hubs_refused(struct destination *, struct str ip, struct str text);

@@ -42,13 +42,14 @@ agents_busy(void)
 /* ---- birth and death ---- */
 
 void
-agent_new(
-    struct destination *d, int fd, struct str host, struct str ip, bool resumed)
+agent_new(struct destination *d, uint32_t place, int fd, struct str host,
+    struct str ip, bool resumed)
 {
 	struct agent *a = must_alloc(sizeof(*a));
 	*a = (struct agent){
 		.link = LINK_DOWN("agent", agent_packet, on_room, on_lost),
 		.destination = d,
+		.place = place,
 		.sibling = d->agents,
 		.after = first,
 		.host = names_take(host),
@@ -100,7 +101,7 @@ bury(struct agent *a)
 	a->ack_count = 0;
 	a->after = dead;
 	dead = a;
-	hubs_closed(d);
+	hubs_closed(d, a->place);
 	agents_wanted(d);
 }
 
@@ -305,7 +306,7 @@ tick_agent(struct agent *a, int64_t now_ms)
 		return;
 	if (a->outstanding == 0) {
 		int64_t most = local ? LOCAL_IDLE_MS : REMOTE_IDLE_MS;
-		if (quiet >= most || places_starving(d->kind))
+		if (quiet >= most || places_starving(d->kind, RANK_BOUNCE))
 			agent_retire(a);
 		return;
 	}

@@ -14,7 +14,8 @@ enum { MEMORY_MS = 6 * 3600 * 1000 };
 
 struct sender_queue {
 	struct destination *destination;
-	uint32_t sender;
+	uint32_t sender; /* a name; the messages here use it */
+	enum rank rank;
 	struct lot *first, *last;
 	struct sender_queue *ring;  /* next in turn */
 	struct sender_queue *chain; /* next in its bucket */
@@ -96,7 +97,8 @@ static bool
 is_idle(const struct destination *d, int64_t now_ms)
 {
 	return d->waiting == 0 && d->open == 0 && d->agents == NULL &&
-	       !d->dirty && !d->starving && d->rest_until <= now_ms;
+	       !d->dirty && !d->starving && d->rest_until <= now_ms &&
+	       d->slow_until <= now_ms;
 }
 
 static void
@@ -159,54 +161,13 @@ destinations_each(void (*each)(struct destination *))
 			each(d);
 }
 
-/* ---- lots ---- */
-
-struct lot *
-lot_new(uint32_t message)
-{
-	struct lot *lot = must_alloc(sizeof(*lot));
-	lot->message = message;
-	lot->room = 1;
-	return lot;
-}
-
-struct entry *
-lot_entry(struct lot *lot, uint32_t i)
-{
-	return lot->more == NULL ? &lot->one : &lot->more[i];
-}
-
-void
-lot_add(struct lot *lot, uint32_t rcpt, uint32_t target)
-{
-	if (lot->n == lot->room) {
-		struct entry *old = lot->more;
-		lot->room *= 4;
-		lot->more = must_grow(old, lot->room, sizeof(*lot->more));
-		if (old == NULL)
-			lot->more[0] = lot->one;
-	}
-	*lot_entry(lot, lot->n) =
-	    (struct entry){ .rcpt = rcpt, .target = target };
-	lot->n++;
-	lot->left++;
-}
-
-void
-lot_free(struct lot *lot)
-{
-	for (uint32_t i = 0; i < lot->n; i++)
-		names_drop(lot_entry(lot, i)->target);
-	free(lot->more);
-	free(lot);
-}
-
 /* ---- senders ---- */
 
 static struct sender_queue **
-sender_bucket(const struct destination *d, uint32_t sender)
+sender_bucket(const struct destination *d, uint32_t sender, enum rank rank)
 {
-	return &sender_buckets[mix((uintptr_t)d, sender) &
+	uint64_t key = (uint64_t)sender * RANKS + rank;
+	return &sender_buckets[mix((uintptr_t)d, key) &
 			       (sender_bucket_count - 1)];
 }
 
@@ -222,7 +183,7 @@ grow_sender_buckets(void)
 		struct sender_queue *next;
 		for (struct sender_queue *q = old[i]; q != NULL; q = next) {
 			struct sender_queue **b =
-			    sender_bucket(q->destination, q->sender);
+			    sender_bucket(q->destination, q->sender, q->rank);
 			next = q->chain;
 			q->chain = *b;
 			*b = q;
@@ -234,56 +195,67 @@ grow_sender_buckets(void)
 /* The sender's queue here; a new one joins the ring as the last in turn, or as
  * the next (first). */
 static struct sender_queue *
-sender_get(struct destination *d, uint32_t sender, bool first)
+sender_get(struct destination *d, uint32_t sender, enum rank rank, bool first)
 {
-	struct sender_queue *q = *sender_bucket(d, sender);
-	while (q != NULL && (q->destination != d || q->sender != sender))
+	struct sender_queue *q = *sender_bucket(d, sender, rank);
+	while (q != NULL &&
+	       (q->destination != d || q->sender != sender || q->rank != rank))
 		q = q->chain;
 	if (q != NULL)
 		return q;
 	if (sender_live >= sender_bucket_count)
 		grow_sender_buckets();
-	struct sender_queue **b = sender_bucket(d, sender);
+	struct sender_queue **b = sender_bucket(d, sender, rank);
+	struct sender_queue **turn = &d->turn[rank];
 	q = must_alloc(sizeof(*q));
 	*q = (struct sender_queue){ .destination = d,
-		.sender = names_again(sender),
+		.sender = sender,
+		.rank = rank,
 		.ring = q,
 		.chain = *b };
 	*b = q;
 	sender_live++;
-	if (d->turn != NULL) {
-		q->ring = d->turn->ring;
-		d->turn->ring = q;
+	if (*turn != NULL) {
+		q->ring = (*turn)->ring;
+		(*turn)->ring = q;
 	}
-	if (d->turn == NULL || !first)
-		d->turn = q;
+	if (*turn == NULL || !first)
+		*turn = q;
 	return q;
 }
 
 /* Takes the queue that follows d->turn out of the ring and frees it. */
 static void
-sender_end(struct destination *d)
+sender_end(struct destination *d, enum rank rank)
 {
-	struct sender_queue *q = d->turn->ring;
-	if (q == d->turn)
-		d->turn = NULL;
+	struct sender_queue **turn = &d->turn[rank];
+	struct sender_queue *q = (*turn)->ring;
+	if (q == *turn)
+		*turn = NULL;
 	else
-		d->turn->ring = q->ring;
-	struct sender_queue **at = sender_bucket(d, q->sender);
+		(*turn)->ring = q->ring;
+	struct sender_queue **at = sender_bucket(d, q->sender, rank);
 	while (*at != q)
 		at = &(*at)->chain;
 	*at = q->chain;
-	names_drop(q->sender);
 	free(q);
 	sender_live--;
+}
+
+static void
+count_waiting(struct destination *d, enum rank rank, int change)
+{
+	d->waiting += (uint32_t)change;
+	d->waiting_of[rank] += (uint32_t)change;
 }
 
 void
 destination_put(
     struct destination *d, uint32_t message, uint32_t rcpt, uint32_t target)
 {
+	enum rank rank = rank_of(message);
 	struct sender_queue *q =
-	    sender_get(d, message_at(message)->sender, false);
+	    sender_get(d, message_at(message)->sender, rank, false);
 	struct lot *lot = q->last;
 	if (lot == NULL || lot->message != message || lot->n == LOT_MAX) {
 		lot = lot_new(message);
@@ -292,31 +264,56 @@ destination_put(
 		else
 			q->last->next = lot;
 		q->last = lot;
-		d->waiting++;
+		count_waiting(d, rank, 1);
 	}
 	lot_add(lot, rcpt, target);
+}
+
+enum rank
+destination_rank(const struct destination *d)
+{
+	enum rank rank = RANK_NORMAL;
+	while (rank < RANK_BOUNCE && d->waiting_of[rank] == 0)
+		rank++;
+	return rank;
+}
+
+/* The best rank; but of 8 turns one is for bulk mail when there is any, and of
+ * 32 one for bounces. */
+static enum rank
+next_rank(const struct destination *d)
+{
+	if (d->turns % 32 == 31 && d->waiting_of[RANK_BOUNCE] > 0)
+		return RANK_BOUNCE;
+	if (d->turns % 8 == 7 && d->waiting_of[RANK_BULK] > 0)
+		return RANK_BULK;
+	return destination_rank(d);
 }
 
 struct lot *
 destination_peek(struct destination *d)
 {
-	return d->turn == NULL ? NULL : d->turn->ring->first;
+	const struct sender_queue *turn = d->turn[next_rank(d)];
+	return turn == NULL ? NULL : turn->ring->first;
 }
 
 struct lot *
 destination_take(struct destination *d)
 {
-	if (d->turn == NULL)
+	enum rank rank = next_rank(d);
+	struct sender_queue **turn = &d->turn[rank];
+	if (*turn == NULL)
 		return NULL;
-	struct sender_queue *q = d->turn->ring;
+	struct sender_queue *q = (*turn)->ring;
 	struct lot *lot = q->first;
 	q->first = lot->next;
 	if (q->first == NULL)
-		sender_end(d);
+		sender_end(d, rank);
 	else
-		d->turn = q;
+		*turn = q;
 	lot->next = NULL;
-	d->waiting--;
+	d->turns++;
+	count_waiting(d, rank, -1);
 	return lot;
 }
 
@@ -324,27 +321,12 @@ void
 destination_back(struct destination *d, struct lot *lot)
 {
 	uint32_t sender = message_at(lot->message)->sender;
-	struct sender_queue *q = sender_get(d, sender, true);
+	struct sender_queue *q = sender_get(d, sender, lot->rank, true);
 	lot->next = q->first;
 	q->first = lot;
 	if (q->last == NULL)
 		q->last = lot;
-	d->waiting++;
-}
-
-/* Leaves in the lot what is still to be delivered. */
-static void
-lot_trim(struct lot *lot, bool (*wanted)(uint32_t rcpt))
-{
-	uint32_t kept = 0;
-	for (uint32_t i = 0; i < lot->n; i++) {
-		struct entry e = *lot_entry(lot, i);
-		if (wanted(e.rcpt))
-			*lot_entry(lot, kept++) = e;
-		else
-			names_drop(e.target);
-	}
-	lot->n = lot->left = kept;
+	count_waiting(d, lot->rank, 1);
 }
 
 /* Trims a sender's lots; those that are empty then are gone. */
@@ -363,25 +345,32 @@ queue_trim(struct sender_queue *q, bool (*wanted)(uint32_t rcpt))
 		}
 		*at = lot->next;
 		lot_free(lot);
-		q->destination->waiting--;
+		count_waiting(q->destination, q->rank, -1);
+	}
+}
+
+static void
+rank_trim(struct destination *d, enum rank rank, bool (*wanted)(uint32_t rcpt))
+{
+	const struct sender_queue *last = d->turn[rank];
+	bool more = last != NULL;
+	/* once round the ring: every queue goes behind the others, or ends */
+	while (more) {
+		struct sender_queue *q = d->turn[rank]->ring;
+		more = q != last;
+		queue_trim(q, wanted);
+		if (q->first == NULL)
+			sender_end(d, rank);
+		else
+			d->turn[rank] = q;
 	}
 }
 
 void
 destination_trim(struct destination *d, bool (*wanted)(uint32_t rcpt))
 {
-	const struct sender_queue *last = d->turn;
-	bool more = last != NULL;
-	/* once round the ring: every queue goes behind the others, or ends */
-	while (more) {
-		struct sender_queue *q = d->turn->ring;
-		more = q != last;
-		queue_trim(q, wanted);
-		if (q->first == NULL)
-			sender_end(d);
-		else
-			d->turn = q;
-	}
+	for (enum rank rank = RANK_NORMAL; rank < RANKS; rank++)
+		rank_trim(d, rank, wanted);
 }
 
 /* ---- what is known of the host ---- */
@@ -389,13 +378,24 @@ destination_trim(struct destination *d, bool (*wanted)(uint32_t rcpt))
 void
 destination_success(struct destination *d)
 {
-	d->failures = 0;
+	d->failures = d->setbacks = 0;
 	d->rest_until = 0;
 	forget_tried(d);
 	if (d->kind == SCHEDULE_REMOTE && d->limit < LIMIT_MAX &&
 	    ++d->streak >= d->limit) {
 		d->limit++;
 		d->streak = 0;
+	}
+}
+
+void
+destination_deferred(struct destination *d)
+{
+	d->streak = 0;
+	if (d->kind == SCHEDULE_REMOTE && d->limit > 1 &&
+	    ++d->setbacks >= d->limit) {
+		d->limit--;
+		d->setbacks = 0;
 	}
 }
 
@@ -417,5 +417,10 @@ destination_needs_agent(const struct destination *d)
 {
 	if (d->waiting == 0 || d->open >= d->limit)
 		return false;
-	return d->open == 0 || d->waiting > BACKLOG_EXTRA * d->open;
+	if (d->open == 0 || d->waiting > BACKLOG_EXTRA * d->open)
+		return true;
+	/* mail that is to go first does not wait behind the other kinds */
+	uint32_t lower = d->flying_of[RANK_BULK] + d->flying_of[RANK_BOUNCE];
+	return d->kind == SCHEDULE_REMOTE && d->connecting == 0 &&
+	       d->waiting_of[RANK_NORMAL] > 0 && lower >= d->open;
 }

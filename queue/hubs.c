@@ -22,6 +22,7 @@ enum {
 struct connect {
 	uint64_t key; /* 0: free */
 	struct destination *destination;
+	uint32_t place;
 	bool sent;
 	int64_t since;
 };
@@ -87,11 +88,11 @@ connect_begin(struct destination *d)
 	struct connect *c = &connects[connect_next];
 	*c = (struct connect){ .key = ++key_count << SLOT_BITS | connect_next,
 		.destination = d,
+		.place = places_take(d),
 		.since = clock_mono_ms() };
 	connect_next = (connect_next + 1) % CONNECT_MAX;
 	connect_count++;
 	connect_unsent++;
-	places_take(d);
 	d->connecting++;
 }
 
@@ -118,9 +119,10 @@ connect_end(struct connect *c)
 }
 
 void
-hubs_closed(struct destination *d)
+hubs_closed(struct destination *d, uint32_t place)
 {
-	struct destination *next = places_give(d);
+	places_give(d, place);
+	struct destination *next = places_next(d->kind);
 	if (next != NULL)
 		agents_wanted(next);
 }
@@ -260,8 +262,9 @@ on_no_agent(struct link *l, struct packet *p, enum schedule_channel kind)
 	struct connect *c = connect_find(key, kind);
 	if (c == NULL)
 		return; /* asked twice, over two links */
+	uint32_t place = c->place;
 	struct destination *d = connect_end(c);
-	hubs_closed(d);
+	hubs_closed(d, place);
 	if (d->open > 0) {
 		d->limit = d->limit > 1 ? d->limit / 2 : 1;
 		agents_wanted(d);
@@ -283,12 +286,10 @@ on_agent(uint64_t key, bool resumed, struct destination *d, int *fds,
 	if (c == NULL && !(resumed && key == 0 && d != NULL))
 		return; /* closed by link.c: the agent ends */
 	fds[0] = -1;
-	if (c == NULL) {
-		places_take(d);
-	} else {
+	uint32_t place = c == NULL ? places_take(d) : c->place;
+	if (c != NULL)
 		d = connect_end(c);
-	}
-	agent_new(d, fd, host, ip, resumed);
+	agent_new(d, place, fd, host, ip, resumed);
 }
 
 static void
@@ -398,8 +399,9 @@ hubs_tick(int64_t now_ms)
 		struct connect *c = &connects[i];
 		if (c->key == 0 || now_ms - c->since < CONNECT_MS)
 			continue;
+		uint32_t place = c->place;
 		struct destination *d = connect_end(c);
-		hubs_closed(d);
+		hubs_closed(d, place);
 		hubs_failed(d, 'Z', STR("4.4.1 no connection in 20 minutes"));
 	}
 }

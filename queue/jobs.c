@@ -26,6 +26,7 @@ agent_attach(struct agent *a, struct lot *lot)
 	*at = lot;
 	lot->next = NULL;
 	lot->agent = a;
+	a->destination->flying_of[lot->rank]++;
 	lot->sent_at = clock_mono_ms();
 	if (a->outstanding++ == 0)
 		a->quiet_since = lot->sent_at;
@@ -52,6 +53,7 @@ agent_detach(struct lot *lot)
 		at = &(*at)->next;
 	*at = lot->next;
 	lot->agent = NULL;
+	a->destination->flying_of[lot->rank]--;
 	if (!lot->sent)
 		stop_fetching(lot);
 	a->outstanding--;
@@ -104,8 +106,10 @@ trim(struct destination *d, struct lot *lot)
 			*lot_entry(lot, kept++) = e;
 			continue;
 		}
-		if (rest == NULL)
+		if (rest == NULL) {
 			rest = lot_new(lot->message);
+			rest->rank = lot->rank;
+		}
 		lot_add(rest, e.rcpt, e.target);
 	}
 	lot->n = lot->left = kept;

@@ -69,6 +69,12 @@ names_str(uint32_t number)
 	return (struct str){ .p = name->bytes, .n = name->n };
 }
 
+uint32_t
+names_uses(uint32_t number)
+{
+	return number == 0 ? 0 : name_at(number)->uses;
+}
+
 static void
 grow_buckets(void)
 {

@@ -19,6 +19,8 @@ uint32_t names_take(struct str);
 uint32_t names_again(uint32_t name);
 /* Gives one use back; 0 is fine. */
 void names_drop(uint32_t name);
+/* How many use it (65535: that or more); 0 for 0. */
+uint32_t names_uses(uint32_t name);
 /* The bytes; valid as long as the name is used.  Empty for 0. */
 struct str names_str(uint32_t name);
 /* The name's number when it is in use, else 0; takes no use. */

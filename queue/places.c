@@ -3,8 +3,26 @@
  */
 #include "queue/places.h"
 
+#include "queue/index.h"
+#include "queue/names.h"
+
+struct place {
+	bool taken, suspect;
+	uint8_t kind, rank;
+	uint32_t sender; /* a name, used */
+};
+
+struct list {
+	struct destination *first, *last;
+	unsigned count;
+};
+
+enum { LOOK_AT = 8 }; /* of those who starve, at a time */
+
+static struct place *places;
+static uint32_t place_end, place_room;
 static unsigned taken[2], limits[2];
-static struct destination *starving_first[2], *starving_last[2];
+static struct list starving[2][RANKS];
 
 void
 places_limit(enum schedule_channel kind, unsigned limit)
@@ -18,62 +36,231 @@ places_stopped(enum schedule_channel kind)
 	return limits[kind] == 0;
 }
 
-bool
-places_starving(enum schedule_channel kind)
-{
-	return starving_first[kind] != NULL;
-}
-
 unsigned
 places_taken(enum schedule_channel kind)
 {
 	return taken[kind];
 }
 
-static void
-starve(struct destination *d)
+/* ---- who waits for one ---- */
+
+bool
+places_starving(enum schedule_channel kind, enum rank rank)
 {
-	if (d->starving)
-		return;
-	d->starving = true;
-	d->starving_next = NULL;
-	if (starving_last[d->kind] != NULL)
-		starving_last[d->kind]->starving_next = d;
+	for (enum rank r = RANK_NORMAL; r <= rank; r++)
+		if (starving[kind][r].count > 0)
+			return true;
+	return false;
+}
+
+unsigned
+places_starving_count(enum schedule_channel kind)
+{
+	unsigned count = 0;
+	for (enum rank r = RANK_NORMAL; r < RANKS; r++)
+		count += starving[kind][r].count;
+	return count;
+}
+
+static void
+sate(struct destination *d)
+{
+	struct list *l = &starving[d->kind][d->starving_rank];
+	if (d->starving_before != NULL)
+		d->starving_before->starving_after = d->starving_after;
 	else
-		starving_first[d->kind] = d;
-	starving_last[d->kind] = d;
+		l->first = d->starving_after;
+	if (d->starving_after != NULL)
+		d->starving_after->starving_before = d->starving_before;
+	else
+		l->last = d->starving_before;
+	d->starving_before = d->starving_after = NULL;
+	d->starving = false;
+	l->count--;
+}
+
+static void
+starve(struct destination *d, enum rank rank)
+{
+	if (d->starving && d->starving_rank <= rank)
+		return;
+	if (d->starving)
+		sate(d); /* better mail has come */
+	struct list *l = &starving[d->kind][rank];
+	d->starving = true;
+	d->starving_rank = rank;
+	d->starving_before = l->last;
+	d->starving_after = NULL;
+	if (l->last != NULL)
+		l->last->starving_after = d;
+	else
+		l->first = d;
+	l->last = d;
+	l->count++;
+}
+
+/* ---- who may have one ---- */
+
+static bool
+is_suspect(const struct destination *d)
+{
+	return d->kind == SCHEDULE_LOCAL ? d->slow : d->failures > 0;
+}
+
+static uint32_t
+sender_of(struct destination *d)
+{
+	const struct lot *lot = destination_peek(d);
+	return lot == NULL ? 0 : message_at(lot->message)->sender;
+}
+
+struct shares {
+	unsigned lower, bounces, suspects, sender;
+};
+
+static struct shares
+count_shares(enum schedule_channel kind, uint32_t sender)
+{
+	struct shares n = { 0 };
+	for (uint32_t i = 0; i < place_end; i++) {
+		const struct place *p = &places[i];
+		if (!p->taken || p->kind != kind)
+			continue;
+		n.lower += p->rank != RANK_NORMAL;
+		n.bounces += p->rank == RANK_BOUNCE;
+		n.suspects += p->suspect;
+		n.sender += p->sender == sender;
+	}
+	return n;
+}
+
+static unsigned
+quarter(unsigned n)
+{
+	return n / 4;
+}
+
+static unsigned
+suspects_max(enum schedule_channel kind)
+{
+	unsigned n = limits[kind];
+	if (kind == SCHEDULE_LOCAL)
+		return n - quarter(n);
+	return quarter(n) > 0 ? quarter(n) : 1;
+}
+
+static bool
+share_free(struct destination *d, enum rank rank)
+{
+	unsigned n = limits[d->kind];
+	uint32_t sender = sender_of(d);
+	struct shares have = count_shares(d->kind, sender);
+	unsigned most = n - quarter(n);
+	if (rank != RANK_NORMAL && have.lower >= most)
+		return false;
+	if (rank == RANK_BOUNCE && have.bounces >= n - n / 2)
+		return false;
+	if (is_suspect(d) && have.suspects >= suspects_max(d->kind))
+		return false;
+	return sender == 0 || have.sender < most;
+}
+
+static bool
+may_have(struct destination *d, enum rank rank)
+{
+	unsigned n = limits[d->kind];
+	if (taken[d->kind] >= n)
+		return false;
+	if (d->open > 0 && (n - taken[d->kind] <= quarter(n) ||
+			       places_starving(d->kind, rank)))
+		return false; /* one more for d comes last */
+	return share_free(d, rank);
 }
 
 bool
 places_free(struct destination *d)
 {
-	if (d->open > 0 && places_starving(d->kind))
-		return false; /* one more for d comes last */
-	if (taken[d->kind] < limits[d->kind])
+	enum rank rank = destination_rank(d);
+	if (d->kind == SCHEDULE_LOCAL && d->name == 0)
+		return limits[d->kind] > 0;
+	if (may_have(d, rank)) {
+		if (d->starving)
+			sate(d);
 		return true;
+	}
 	if (d->open == 0)
-		starve(d);
+		starve(d, rank);
 	return false;
 }
 
-void
-places_take(struct destination *d)
+struct destination *
+places_next(enum schedule_channel kind)
 {
-	taken[d->kind]++;
-	d->open++;
+	for (enum rank r = RANK_NORMAL; r < RANKS; r++) {
+		/* its first may be one that failed lately or the sender of all
+		 * the others: some behind it may have what it may not */
+		struct destination *d = starving[kind][r].first;
+		for (int i = 0; d != NULL && i < LOOK_AT; i++) {
+			if (d->waiting == 0 || may_have(d, r)) {
+				sate(d);
+				return d;
+			}
+			d = d->starving_after;
+		}
+	}
+	return NULL;
 }
 
-struct destination *
-places_give(struct destination *d)
+unsigned
+places_patience(enum schedule_channel kind)
 {
-	struct destination *next = starving_first[d->kind];
+	unsigned n = limits[kind];
+	unsigned waiting = places_starving_count(kind);
+	unsigned most = n - quarter(n);
+	most = most > waiting ? most - waiting : 0;
+	return most > quarter(n) ? most : quarter(n);
+}
+
+/* ---- taking and giving ---- */
+
+static uint32_t
+new_place(void)
+{
+	uint32_t i = 0;
+	while (i < place_end && places[i].taken)
+		i++;
+	if (i == place_room) {
+		place_room = place_room == 0 ? 128 : place_room * 2;
+		places = must_grow(places, place_room, sizeof(places[0]));
+	}
+	if (i == place_end)
+		place_end++;
+	return i;
+}
+
+uint32_t
+places_take(struct destination *d)
+{
+	uint32_t i = new_place();
+	places[i] = (struct place){ .taken = true,
+		.suspect = is_suspect(d),
+		.kind = (uint8_t)d->kind,
+		.rank = (uint8_t)(d->waiting > 0 ? destination_rank(d)
+						 : RANK_NORMAL),
+		.sender = names_again(sender_of(d)) };
+	taken[d->kind]++;
+	d->open++;
+	return i;
+}
+
+void
+places_give(struct destination *d, uint32_t place)
+{
+	struct place *p = &places[place];
+	names_drop(p->sender);
+	*p = (struct place){ .taken = false };
+	while (place_end > 0 && !places[place_end - 1].taken)
+		place_end--;
 	taken[d->kind]--;
 	d->open--;
-	if (next == NULL)
-		return NULL;
-	starving_first[d->kind] = next->starving_next;
-	if (starving_first[d->kind] == NULL)
-		starving_last[d->kind] = NULL;
-	next->starving = false;
-	return next;
 }

@@ -1,7 +1,7 @@
 # postern-qmgr and postern-bounce; postern-queued has its own fragment.
 PROGS += postern-qmgr postern-bounce
 QMGR_PURE := queue/pool.o queue/wishes.o queue/names.o queue/index.o queue/due.o \
-	queue/schedule.o queue/destination.o queue/places.o
+	queue/schedule.o queue/lot.o queue/destination.o queue/places.o
 postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
 	queue/hubs.o queue/bounces.o queue/manage.o queue/delivery.o \
 	queue/outcome.o queue/working.o queue/orders.o queue/jobs.o \
@@ -14,12 +14,14 @@ TOOLS += bench_qmgr
 bench_qmgr_OBJS := tests/bench/bench_qmgr.o common/packet.o common/buf.o \
 	common/str.o common/io.o common/clock.o
 
-TESTS += test_schedule test_qmgr_index test_destination test_dsn
+TESTS += test_schedule test_qmgr_index test_destination test_places test_dsn
 test_schedule_OBJS := tests/unit/test_schedule.o queue/schedule.o
 test_qmgr_index_OBJS := tests/unit/test_qmgr_index.o $(QMGR_PURE)
 test_qmgr_index_LIBS := -lsodium
 test_destination_OBJS := tests/unit/test_destination.o $(QMGR_PURE)
 test_destination_LIBS := -lsodium
+test_places_OBJS := tests/unit/test_places.o $(QMGR_PURE)
+test_places_LIBS := -lsodium
 test_dsn_OBJS := tests/unit/test_dsn.o queue/dsn.o
 
 FUZZ += fuzz_dsn

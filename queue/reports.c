@@ -62,8 +62,13 @@ end_job(struct agent *a, struct lot *lot)
 	a->deferred = !success;
 	if (success)
 		destination_success(d);
+	else
+		destination_deferred(d);
 	unsigned turn = d->kind == SCHEDULE_LOCAL ? LOCAL_TURN : REMOTE_TURN;
-	if (places_starving(d->kind) && (a->jobs >= turn || d->open > 1))
+	bool lower = destination_rank(d) != RANK_NORMAL;
+	if (places_starving(d->kind, RANK_BOUNCE) &&
+	    (a->jobs >= turn || d->open > 1 ||
+		(lower && places_starving(d->kind, RANK_NORMAL))))
 		agent_retire(a);
 	agents_wanted(d);
 }

@@ -69,7 +69,7 @@ senders_take_turns(void **state)
 		bulk[i] = put(d, STR("bulk@x"), 1);
 	for (unsigned i = 0; i < 2; i++)
 		other[i] = put(d, STR("bob@x"), 1);
-	uint32_t single = put(d, STR(""), 1);
+	uint32_t single = put(d, STR("jane@x"), 1);
 	assert_int_equal(d->waiting, 13);
 	const uint32_t want[] = { bulk[0], other[0], single, bulk[1], other[1],
 		bulk[2], bulk[3], bulk[4], bulk[5], bulk[6], bulk[7], bulk[8],
@@ -87,17 +87,75 @@ a_lot_is_one_message_of_at_most_100(void **state)
 	uint32_t m = put(d, STR("a@x"), 250);
 	uint32_t other = put(d, STR("a@x"), 1);
 	assert_int_equal(d->waiting, 4);
-	const unsigned sizes[] = { 100, 100, 50, 1 };
+	/* the first hundred are as good as anybody's, the rest is bulk */
+	const unsigned sizes[] = { 100, 1, 100, 50 };
 	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
 		struct lot *lot = destination_take(d);
 		assert_int_equal(lot->n, sizes[i]);
 		assert_int_equal(lot->left, sizes[i]);
-		assert_int_equal(lot->message, i < 3 ? m : other);
+		assert_int_equal(lot->message, i == 1 ? other : m);
 		for (uint32_t k = 0; k < lot->n; k++)
 			assert_true(str_eq(
 			    names_str(lot_entry(lot, k)->target), STR("box")));
 		lot_free(lot);
 	}
+}
+
+static void
+better_ranks_go_first_and_none_starves(void **state)
+{
+	struct destination *d = fresh();
+	unsigned seen[RANKS] = { 0 };
+	(void)state;
+	for (unsigned i = 0; i < 60; i++)
+		(void)put(d, STR(""), 1);
+	(void)put(d, STR("news@x"), 10000); /* 1 normal lot, 99 of bulk */
+	for (unsigned i = 0; i < 90; i++)
+		(void)put(d, STR("bob@x"), 1);
+	assert_int_equal(d->waiting_of[RANK_NORMAL], 91);
+	assert_int_equal(d->waiting_of[RANK_BULK], 99);
+	assert_int_equal(d->waiting_of[RANK_BOUNCE], 60);
+	for (unsigned i = 0; i < 64; i++) {
+		struct lot *lot = destination_take(d);
+		seen[lot->rank]++;
+		lot_free(lot);
+	}
+	assert_int_equal(seen[RANK_NORMAL], 56);
+	assert_int_equal(seen[RANK_BULK], 6);
+	assert_int_equal(seen[RANK_BOUNCE], 2);
+	while (take(d) != 0)
+		;
+	assert_int_equal(d->waiting, 0);
+}
+
+static void
+a_sender_of_many_messages_is_bulk(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	for (unsigned i = 0; i < 150; i++)
+		(void)put(d, STR("many@x"), 1);
+	assert_int_equal(d->waiting_of[RANK_NORMAL], 100);
+	assert_int_equal(d->waiting_of[RANK_BULK], 50);
+	while (take(d) != 0)
+		;
+}
+
+static void
+normal_mail_opens_one_more_beside_bulk(void **state)
+{
+	struct destination *d = fresh();
+	(void)state;
+	(void)put(d, STR("bob@x"), 1);
+	d->open = 1;
+	assert_false(destination_needs_agent(d));
+	d->flying_of[RANK_BULK] = 1;
+	assert_true(destination_needs_agent(d));
+	d->connecting = 1;
+	assert_false(destination_needs_agent(d));
+	d->open = d->connecting = d->flying_of[RANK_BULK] = 0;
+	while (take(d) != 0)
+		;
 }
 
 static void
@@ -157,6 +215,10 @@ concurrency_grows_and_shrinks(void **state)
 	destination_failure(d, 100000, STR("4.4.1 refused again"));
 	assert_int_equal(d->rest_until, 100000 + 120000);
 	assert_true(str_eq(names_str(d->text), STR("4.4.1 refused again")));
+	d->limit = 3;
+	for (unsigned i = 0; i < 100; i++)
+		destination_deferred(d);
+	assert_int_equal(d->limit, 1);
 	destination_success(d);
 	assert_int_equal(d->rest_until, 0);
 	assert_int_equal(d->failures, 0);
@@ -227,6 +289,9 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(senders_take_turns),
 		cmocka_unit_test(a_lot_is_one_message_of_at_most_100),
+		cmocka_unit_test(better_ranks_go_first_and_none_starves),
+		cmocka_unit_test(a_sender_of_many_messages_is_bulk),
+		cmocka_unit_test(normal_mail_opens_one_more_beside_bulk),
 		cmocka_unit_test(what_is_put_back_comes_next),
 		cmocka_unit_test(ten_messages_need_one_connection),
 		cmocka_unit_test(concurrency_grows_and_shrinks),
