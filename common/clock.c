@@ -25,11 +25,17 @@ clock_now(void)
 }
 
 int64_t
-clock_mono_ms(void)
+clock_mono_us(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t
+clock_mono_ms(void)
+{
+	return clock_mono_us() / 1000;
 }
 
 /* Gregorian date of a day number since 1970-01-01, by counting years of 400,

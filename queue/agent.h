@@ -21,7 +21,7 @@ struct agent {
 	uint32_t place;
 	uint32_t host; /* a name, for logs; 0: local */
 	uint32_t ip;
-	struct lot *lots; /* that it has or will have, oldest first */
+	struct lot *lots, *last; /* that it has or will have, oldest first */
 	unsigned outstanding;
 	bool resuming; /* has not said yet what it has in flight */
 	bool retiring; /* gets no more; closed when nothing is open */

@@ -16,8 +16,8 @@ enum {
 	LOCAL_IDLE_MS = 10000,
 	REMOTE_IDLE_MS = 1000,
 	SLOW_MS = 10000, /* one job takes so long: others get a connection */
-	ACK_PACKET = 512,
-	ACK_IDX_MAX = (ACK_PACKET - 16) / 4
+	ACK_PACKET = 8 * 1024,
+	ACKS_MAX = (ACK_PACKET - 8) / 12
 };
 
 static struct agent *first, *dead, *dirty_agents;
@@ -213,37 +213,26 @@ on_lost(struct link *l)
 
 /* ---- before each wait ---- */
 
-/* Sends acknowledgements, a packet for each run of one id. */
+/* Sends acknowledgements, as many in a packet as it takes. */
 static void
 flush_acks(struct agent *a)
 {
-	static char space[LINK_BATCH][ACK_PACKET];
-	struct str packets[LINK_BATCH];
-	uint32_t ends[LINK_BATCH];
+	static char space[ACK_PACKET];
 	uint32_t done = 0;
 	while (done < a->ack_count) {
-		size_t count = 0;
-		uint32_t at = done;
-		while (at < a->ack_count && count < LINK_BATCH) {
-			struct buf out = BUF_ON(space[count]);
-			uint32_t n = 1;
-			while (at + n < a->ack_count && n < ACK_IDX_MAX &&
-			       a->acks[at + n].id == a->acks[at].id)
-				n++;
-			packet_begin(&out, 'K');
-			packet_u64(&out, a->acks[at].id);
-			packet_u32(&out, n);
-			for (uint32_t i = 0; i < n; i++)
-				packet_u32(&out, a->acks[at + i].idx);
-			at += n;
-			ends[count] = at;
-			packets[count++] = buf_str(&out);
+		struct buf out = BUF_ON(space);
+		uint32_t n = a->ack_count - done;
+		if (n > ACKS_MAX)
+			n = ACKS_MAX;
+		packet_begin(&out, 'K');
+		packet_u32(&out, n);
+		for (uint32_t i = done; i < done + n; i++) {
+			packet_u64(&out, a->acks[i].id);
+			packet_u32(&out, a->acks[i].idx);
 		}
-		size_t sent = link_send_many(&a->link, packets, count);
-		if (sent > 0)
-			done = ends[sent - 1];
-		if (sent < count)
+		if (!link_send(&a->link, &out, -1))
 			break;
+		done += n;
 	}
 	a->ack_count -= done;
 	memmove(a->acks, a->acks + done, a->ack_count * sizeof(a->acks[0]));

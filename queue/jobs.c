@@ -10,7 +10,7 @@
 #include "queue/notes.h"
 
 enum {
-	LOCAL_JOBS = 64, /* jobs that a local has at a time */
+	LOCAL_JOBS = 256, /* jobs that a local has at a time */
 	REMOTE_JOBS = 1,
 	JOB_ROOM = PACKET_MAX - 1024,
 	JOB_8BIT = 2,
@@ -20,10 +20,11 @@ enum {
 void
 agent_attach(struct agent *a, struct lot *lot)
 {
-	struct lot **at = &a->lots;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = lot;
+	if (a->lots == NULL)
+		a->lots = lot;
+	else
+		a->last->next = lot;
+	a->last = lot;
 	lot->next = NULL;
 	lot->agent = a;
 	a->destination->flying_of[lot->rank]++;
@@ -48,10 +49,15 @@ void
 agent_detach(struct lot *lot)
 {
 	struct agent *a = lot->agent;
-	struct lot **at = &a->lots;
-	while (*at != lot)
-		at = &(*at)->next;
-	*at = lot->next;
+	struct lot *before = NULL;
+	for (struct lot *at = a->lots; at != lot; at = at->next)
+		before = at;
+	if (before == NULL)
+		a->lots = lot->next;
+	else
+		before->next = lot->next;
+	if (a->last == lot)
+		a->last = before;
 	lot->agent = NULL;
 	a->destination->flying_of[lot->rank]--;
 	if (!lot->sent)

@@ -27,7 +27,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW_HEAP,
 	ALLOW_LOOP,
 	ALLOW_PACKETS,
-	ALLOW(sendmmsg, "acknowledgements and questions, many at a time"),
+	ALLOW(sendmmsg, "questions, many at a time"),
 	ALLOW(accept4, "postern queue, on run/qmgr"),
 	ALLOW(getsockopt, "who asks there"),
 	ALLOW(geteuid, "whom it obeys"),

@@ -91,8 +91,9 @@ answered(struct agent *a, uint64_t id, uint32_t idx, bool good)
 }
 
 static void
-take_result(struct agent *a, uint64_t id, struct packet *p)
+take_result(struct agent *a, struct packet *p)
 {
+	uint64_t id = packet_get_u64(p);
 	uint32_t idx = packet_get_u32(p);
 	char verdict = (char)packet_get_u8(p);
 	struct str text = packet_get_str(p, LIMIT_REPORT);
@@ -109,10 +110,9 @@ take_result(struct agent *a, uint64_t id, struct packet *p)
 static void
 on_report(struct agent *a, struct packet *p)
 {
-	uint64_t id = packet_get_u64(p);
 	uint32_t n = packet_get_u32(p);
 	for (uint32_t i = 0; i < n && !p->bad; i++)
-		take_result(a, id, p);
+		take_result(a, p);
 	if (!packet_end(p))
 		link_complain(&a->link, p->type);
 }

@@ -375,10 +375,10 @@ take_job(struct packet *p, int *fds, size_t nfds)
 static void
 take_acknowledgement(struct packet *p)
 {
-	uint64_t id = packet_get_u64(p);
 	uint32_t n = packet_get_u32(p);
 
 	for (uint32_t i = 0; i < n && !p->bad; i++) {
+		uint64_t id = packet_get_u64(p);
 		uint32_t idx = packet_get_u32(p);
 
 		if (!p->bad)

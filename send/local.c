@@ -7,7 +7,9 @@
  *	fd 4	the user's home, or the mail directory
  *
  * and the arguments "virtual", or "user" NAME HOME.  Jobs are pipelined: what
- * waits is taken together, made durable together, reported together.
+ * waits is taken together, made durable together, reported together.  After a
+ * small group it rests for a while, so that the next one is larger and the disk
+ * is free for others, queued above all.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,10 @@
 enum {
 	FD_CONTROL = 3,
 	FD_BASE = 4,
-	BATCH = 64,		  /* jobs taken before they are worked on */
+	BATCH = 256,		  /* packets read before they are worked on */
+	REST_BELOW = 64,	  /* files in a group */
+	REST_TIMES = 4,		  /* as long as the group took, */
+	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
 	LINGER_MS = 5 * 1000,	  /* after the job socket was closed */
 	KEEP_MS = 60 * 1000,	  /* the same, while reports are kept */
@@ -61,6 +66,8 @@ static struct localwork work;
 static struct watch control, jobs, runner;
 static bool orphan;	    /* become is gone: finish, take nothing new */
 static bool closing;	    /* the job socket is read no more */
+static bool full;	    /* the job socket takes no report now */
+static int64_t rest_until;  /* monotonic us; 0: it does not rest */
 static int64_t quiet_since; /* monotonic ms; 0: busy */
 static char packet_space[PACKET_MAX];
 
@@ -71,23 +78,27 @@ drop_jobs(void)
 {
 	loop_remove(&jobs);
 	io_close(&jobs.fd);
+	full = false;
 }
 
 /* Reads only while there is a place; qmgr keeps to less than there are. */
 static void
-watch_jobs(uint32_t more)
+watch_jobs(void)
 {
-	bool reads = !closing && localwork_place(&work) != NULL;
+	bool reads =
+	    !closing && rest_until == 0 && localwork_place(&work) != NULL;
 	if (jobs.fd >= 0)
-		loop_change(&jobs, (reads ? EPOLLIN : 0) | more);
+		loop_change(
+		    &jobs, (reads ? EPOLLIN : 0U) | (full ? EPOLLOUT : 0U));
 }
 
-/* Sends what is unsent; false while the socket takes no more. */
-static bool
+/* Sends what is unsent; full: until the socket takes more. */
+static void
 flush_reports(void)
 {
 	struct buf b = BUF_ON(packet_space);
 	const struct report *forward;
+	full = false;
 	while (jobs.fd >= 0 && reports_next(&work.reports, &b, &forward)) {
 		if (forward != NULL)
 			localwork_put_forward(&work, forward, &b);
@@ -96,13 +107,12 @@ flush_reports(void)
 			continue;
 		}
 		if (errno == EAGAIN || errno == ENOBUFS) {
-			watch_jobs(EPOLLOUT);
-			return false;
+			full = true;
+			break;
 		}
 		drop_jobs(); /* qmgr is gone: kept for the next one */
 	}
-	watch_jobs(0);
-	return true;
+	watch_jobs();
 }
 
 /* ---- the job socket ---- */
@@ -111,9 +121,9 @@ static void
 take_acknowledgement(struct str bytes)
 {
 	struct packet p = packet_open(bytes);
-	uint64_t id = packet_get_u64(&p);
 	uint32_t n = packet_get_u32(&p);
 	for (uint32_t i = 0; i < n && !p.bad; i++) {
+		uint64_t id = packet_get_u64(&p);
 		uint32_t idx = packet_get_u32(&p);
 		if (!p.bad)
 			localwork_acknowledge(&work, id, idx);
@@ -154,6 +164,23 @@ take_job_packet(bool begin)
 	return true;
 }
 
+/* Does all that can be done now, and tells it. */
+static void
+work_on(void)
+{
+	int64_t begun = clock_mono_us();
+	unsigned before = work.committed;
+	localwork_run(&work);
+	unsigned files = work.committed - before;
+	int64_t now = clock_mono_us(), rest = REST_TIMES * (now - begun);
+	if (files > 0)
+		rest_until =
+		    files >= REST_BELOW
+			? 0
+			: now + (rest < REST_MAX_US ? rest : REST_MAX_US);
+	flush_reports();
+}
+
 static void
 on_jobs(struct watch *w, uint32_t events)
 {
@@ -166,8 +193,7 @@ on_jobs(struct watch *w, uint32_t events)
 			break;
 	if (!begin)
 		drop_jobs();
-	localwork_run(&work);
-	(void)flush_reports();
+	work_on();
 }
 
 static void
@@ -180,8 +206,7 @@ on_runner(struct watch *w, uint32_t events)
 		w->fd = -1; /* closed: epoll has forgotten it */
 		loop_remove(w);
 	}
-	localwork_run(&work);
-	(void)flush_reports();
+	work_on();
 }
 
 /* ---- a new job socket ---- */
@@ -216,7 +241,8 @@ use_job_socket(int fd)
 	}
 	localwork_in_flight(&work, tell_one, NULL);
 	reports_resend(&work.reports);
-	if (!flush_reports() || jobs.fd < 0 ||
+	flush_reports();
+	if (full || jobs.fd < 0 ||
 	    packet_send(jobs.fd, STR("E"), NULL, 0) < 0) {
 		LOG(ERROR, "job-socket", F_ERRNO(errno));
 		drop_jobs(); /* qmgr sees the end and asks become again */
@@ -264,8 +290,7 @@ close_intake(void)
 			continue;
 		localwork_run(&work);
 	} while (jobs.fd >= 0 && take_job_packet(true));
-	localwork_run(&work);
-	(void)flush_reports();
+	work_on();
 }
 
 /* How long it may stay as it is now; 0: for ever. */
@@ -279,8 +304,23 @@ patience(void)
 	return work.reports.count > 0 ? 0 : IDLE_MS;
 }
 
-static int
-before_wait(void)
+/* ms until the rest is over; -1: it does not rest. */
+static int64_t
+rest_left(void)
+{
+	if (rest_until == 0)
+		return -1;
+	int64_t left = rest_until - clock_mono_us();
+	if (left > 0)
+		return (left + 999) / 1000;
+	rest_until = 0;
+	watch_jobs();
+	return -1;
+}
+
+/* How long it may wait for something to do; ends it when that is over. */
+static int64_t
+idle_left(void)
 {
 	if ((orphan || closing) && localwork_is_idle(&work)) {
 		if (!closing)
@@ -299,11 +339,17 @@ before_wait(void)
 		quiet_since = now;
 	int64_t left = quiet_since + wait - now;
 	if (left > 0)
-		return (int)left;
+		return left;
 	close_intake();
 	if (localwork_is_idle(&work))
 		loop_stop();
 	return -1;
+}
+
+static int
+before_wait(void)
+{
+	return (int)loop_sooner(rest_left(), idle_left());
 }
 
 /* ---- start ---- */

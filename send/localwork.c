@@ -19,6 +19,8 @@ localwork_init(struct localwork *w, struct str host)
 {
 	maildir_init(&w->maildir, w->base_fd, host);
 	reports_init(&w->reports);
+	for (size_t i = LOCALWORK_JOBS; i-- > 0;)
+		w->free[w->free_n++] = &w->jobs[i];
 }
 
 /* ---- jobs ---- */
@@ -26,10 +28,7 @@ localwork_init(struct localwork *w, struct str host)
 struct localwork_job *
 localwork_place(struct localwork *w)
 {
-	for (size_t i = 0; i < LOCALWORK_JOBS; i++)
-		if (!w->jobs[i].used)
-			return &w->jobs[i];
-	return NULL;
+	return w->free_n > 0 ? w->free[w->free_n - 1] : NULL;
 }
 
 static bool
@@ -76,30 +75,29 @@ localwork_take(struct localwork *w, struct localwork_job *j, struct str bytes,
 		packet_close_fds(fds, nfds);
 		return false;
 	}
+	w->free_n--;
 	j->body.fd = fds[0];
-	j->used = true;
 	j->tasks = 0;
 	w->queue[w->queue_n++] = j;
 	return true;
 }
 
 static void
-free_job(struct localwork_job *j)
+free_job(struct localwork *w, struct localwork_job *j)
 {
 	io_close(&j->body.fd);
-	j->used = false;
+	w->free[w->free_n++] = j;
 }
 
 void
 localwork_release(struct localwork *w, struct localwork_task *t)
 {
 	struct localwork_job *j = t->job;
-	(void)w;
 	t->job = NULL;
 	if (j->tasks == 0)
 		bug("a job with too few tasks");
 	if (--j->tasks == 0)
-		free_job(j);
+		free_job(w, j);
 }
 
 /* ---- loops ---- */
@@ -171,6 +169,7 @@ on_committed(void *arg, unsigned tag, int error)
 static void
 commit(struct localwork *w)
 {
+	w->committed += (unsigned)w->maildir.file_count;
 	maildir_commit(&w->maildir, on_committed, w);
 }
 
@@ -277,7 +276,7 @@ begin_job(struct localwork *w, struct localwork_job *j)
 			deliver_virtual(w, j, idx, address, target);
 	}
 	if (--j->tasks == 0)
-		free_job(j);
+		free_job(w, j);
 }
 
 /* Recipients that have no report yet but will: they need room for it. */

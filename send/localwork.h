@@ -20,13 +20,12 @@
 #include "send/runner.h"
 
 enum {
-	LOCALWORK_JOBS = 128, /* qmgr keeps at most half of that unreported */
+	LOCALWORK_JOBS = 512, /* qmgr keeps at most half of that unreported */
 	LOCALWORK_TASKS = 64,
 	LOCALWORK_SEEN_BEFORE = 4 /* J's flag: may have been delivered */
 };
 
 struct localwork_job {
-	bool used;
 	unsigned tasks; /* that still need it */
 	uint64_t id, birth;
 	uint8_t flags;
@@ -74,6 +73,9 @@ struct localwork {
 	int runner_fd;	   /* -1: none */
 	unsigned programs; /* that run now */
 	size_t queue_n;	   /* jobs not begun, in order */
+	size_t free_n;
+	struct localwork_job *free[LOCALWORK_JOBS]; /* the last freed last */
+	unsigned committed;			    /* files, ever */
 	struct localwork_job *queue[LOCALWORK_JOBS];
 	struct localwork_job jobs[LOCALWORK_JOBS];
 	struct localwork_task tasks[LOCALWORK_TASKS];

@@ -191,6 +191,8 @@ maildir_is_pending(
 	mailname_put_unique(&unique, msg->id, msg->recipient);
 	for (size_t i = 0; i < m->file_count; i++) {
 		const struct maildir_file *f = &m->files[i];
+		if (f->id != msg->id)
+			continue;
 		struct str other = { .p = f->box->path, .n = f->box->path_n };
 		if (str_eq(other, path) &&
 		    str_eq(str_of(f->tmp_name), buf_str(&unique)))
@@ -206,7 +208,9 @@ maildir_add(struct maildir *m, struct str path,
 	if (maildir_is_full(m))
 		bug("maildir_add without maildir_commit");
 	struct maildir_file *f = &m->files[m->file_count];
-	*f = (struct maildir_file){ .tag = tag, .fd = -1, .found_fd = -1 };
+	*f = (struct maildir_file){
+		.tag = tag, .id = msg->id, .fd = -1, .found_fd = -1
+	};
 	struct buf unique = BUF_ON(f->tmp_name);
 	mailname_put_unique(&unique, msg->id, msg->recipient);
 	char head_text[MAILNAME_HEAD];

@@ -16,8 +16,8 @@
 #include "send/seen.h"
 
 enum {
-	MAILDIR_FILES = 128,	  /* in one commit */
-	MAILDIR_BOXES = 64,	  /* in one commit */
+	MAILDIR_FILES = 256,	  /* in one commit */
+	MAILDIR_BOXES = 256,	  /* in one commit */
 	MAILDIR_PATH = 768,	  /* of a Maildir below the base */
 	MAILDIR_CHUNK = 64 * 1024 /* of a body, read at once */
 };
@@ -33,6 +33,7 @@ struct maildir_box {
 
 struct maildir_file {
 	unsigned tag; /* the caller's */
+	uint64_t id;
 	int fd, error;
 	int found_fd; /* directory where it stood already, or -1 */
 	struct maildir_box *box;

@@ -8,13 +8,13 @@
 #include "common/packet.h"
 
 enum {
-	REPORT_ROOM = 4 + 1 + 4 + LIMIT_REPORT, /* one recipient in an R */
+	REPORT_ROOM = 8 + 4 + 1 + 4 + LIMIT_REPORT /* one recipient in an R */
 };
 
 void
 reports_init(struct reports *r)
 {
-	r->count = 0;
+	r->count = r->start = r->sent = r->end = 0;
 	r->free_count = REPORTS_TEXTS;
 	for (size_t i = 0; i < REPORTS_TEXTS; i++)
 		r->free_slots[i] = (uint8_t)i;
@@ -26,12 +26,31 @@ reports_room(const struct reports *r)
 	return REPORTS_MAX - r->count;
 }
 
+/* Closes the gaps that what was taken has left. */
+static void
+compact(struct reports *r)
+{
+	size_t to = 0, sent = 0;
+	for (size_t i = r->start; i < r->end; i++) {
+		if (i == r->sent)
+			sent = to;
+		if (!r->list[i].taken)
+			r->list[to++] = r->list[i];
+	}
+	r->sent = r->sent == r->end ? to : sent;
+	r->start = 0;
+	r->end = to;
+}
+
 static struct report *
 add(struct reports *r, uint64_t id, uint32_t idx, enum verdict verdict)
 {
 	if (r->count == REPORTS_MAX)
 		bug("no room for a report");
-	struct report *report = &r->list[r->count++];
+	if (r->end == REPORTS_MAX)
+		compact(r);
+	struct report *report = &r->list[r->end++];
+	r->count++;
 	*report = (struct report){ .id = id,
 		.idx = idx,
 		.verdict = verdict,
@@ -73,42 +92,45 @@ reports_add_forward(struct reports *r, uint64_t id, uint32_t idx, int task)
 	report->fixed = "";
 }
 
-static struct report *
-find(struct reports *r, uint64_t id, uint32_t idx)
+/* qmgr takes them nearly in their order: the oldest first. */
+static size_t
+find(const struct reports *r, uint64_t id, uint32_t idx)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (r->list[i].id == id && r->list[i].idx == idx)
-			return &r->list[i];
-	return NULL;
+	size_t i = r->start;
+	while (i < r->end && (r->list[i].taken || r->list[i].id != id ||
+				 r->list[i].idx != idx))
+		i++;
+	return i;
 }
 
 bool
 reports_has(const struct reports *r, uint64_t id, uint32_t idx)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (r->list[i].id == id && r->list[i].idx == idx)
-			return true;
-	return false;
+	return find(r, id, idx) < r->end;
 }
 
 int
 reports_acknowledge(struct reports *r, uint64_t id, uint32_t idx)
 {
-	struct report *report = find(r, id, idx);
-	if (report == NULL)
+	size_t i = find(r, id, idx);
+	if (i == r->end)
 		return REPORTS_NO_TASK;
-	int task = report->task;
+	struct report *report = &r->list[i];
 	if (report->fixed == NULL)
 		r->free_slots[r->free_count++] = (uint8_t)report->slot;
-	*report = r->list[--r->count];
-	return task;
+	report->taken = true;
+	r->count--;
+	while (r->start < r->end && r->list[r->start].taken)
+		r->start++;
+	if (r->sent < r->start)
+		r->sent = r->start;
+	return report->task;
 }
 
 void
 reports_resend(struct reports *r)
 {
-	for (size_t i = 0; i < r->count; i++)
-		r->list[i].sent = false;
+	r->sent = r->start;
 }
 
 /* ---- packets ---- */
@@ -122,52 +144,49 @@ text_of(const struct reports *r, const struct report *report)
 		.n = r->lengths[report->slot] };
 }
 
-static bool
-belongs(const struct report *report, uint64_t id)
-{
-	return !report->sent && report->id == id &&
-	       report->task == REPORTS_NO_TASK;
-}
-
-/* The unsent reports of one message, as many as fit in one packet and stand in
- * one run of the list. */
+/* The first report from `at` on that is still kept; r->end: none. */
 static size_t
-run_length(const struct reports *r, size_t first)
+skip_taken(const struct reports *r, size_t at)
 {
-	size_t n = first, room = PACKET_MAX - 64;
-	while (n < r->count && belongs(&r->list[n], r->list[first].id) &&
-	       room >= REPORT_ROOM) {
-		room -= REPORT_ROOM;
-		n++;
-	}
-	return n - first;
+	while (at < r->end && r->list[at].taken)
+		at++;
+	return at;
 }
 
-static bool
-first_unsent(const struct reports *r, size_t *first)
+/* The end of what goes into one packet from `first` on, and how many. */
+static size_t
+run_end(const struct reports *r, size_t first, uint32_t *count)
 {
-	for (*first = 0; *first < r->count; (*first)++)
-		if (!r->list[*first].sent)
-			return true;
-	return false;
+	size_t room = PACKET_MAX - 64, i = first;
+	*count = 0;
+	for (; i < r->end && room >= REPORT_ROOM; i++) {
+		if (r->list[i].taken)
+			continue;
+		if (r->list[i].task != REPORTS_NO_TASK)
+			break;
+		room -= REPORT_ROOM - LIMIT_REPORT + text_of(r, &r->list[i]).n;
+		(*count)++;
+	}
+	return i;
 }
 
 bool
 reports_next(struct reports *r, struct buf *b, const struct report **forward)
 {
-	size_t first;
+	uint32_t count;
 	*forward = NULL;
-	if (!first_unsent(r, &first))
+	size_t first = skip_taken(r, r->sent);
+	if (first == r->end)
 		return false;
 	if (r->list[first].task != REPORTS_NO_TASK) {
 		*forward = &r->list[first];
 		return true;
 	}
-	size_t n = run_length(r, first);
+	size_t end = run_end(r, first, &count);
 	packet_begin(b, 'R');
-	packet_u64(b, r->list[first].id);
-	packet_u32(b, (uint32_t)n);
-	for (size_t i = first; i < first + n; i++) {
+	packet_u32(b, count);
+	for (size_t i = first; i < end; i = skip_taken(r, i + 1)) {
+		packet_u64(b, r->list[i].id);
 		packet_u32(b, r->list[i].idx);
 		packet_u8(b, (uint8_t)r->list[i].verdict);
 		packet_str(b, text_of(r, &r->list[i]));
@@ -180,11 +199,11 @@ reports_next(struct reports *r, struct buf *b, const struct report **forward)
 void
 reports_sent(struct reports *r)
 {
-	size_t first;
-	if (!first_unsent(r, &first))
+	uint32_t count;
+	size_t first = skip_taken(r, r->sent);
+	if (first == r->end)
 		return;
-	size_t n =
-	    r->list[first].task != REPORTS_NO_TASK ? 1 : run_length(r, first);
-	for (size_t i = first; i < first + n; i++)
-		r->list[i].sent = true;
+	r->sent = r->list[first].task != REPORTS_NO_TASK
+		      ? first + 1
+		      : run_end(r, first, &count);
 }

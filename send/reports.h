@@ -19,15 +19,17 @@ struct report {
 	uint64_t id;
 	uint32_t idx;
 	enum verdict verdict;
-	bool sent;
+	bool taken;
 	int task;	   /* a forward: who knows the addresses; or NO_TASK */
 	const char *fixed; /* a text that lives for ever, or NULL: */
 	size_t slot;
 };
 
 struct reports {
-	size_t count, free_count;
-	struct report list[REPORTS_MAX]; /* in the order of adding, nearly */
+	size_t count;		 /* that are kept */
+	size_t start, sent, end; /* of the list: kept, sent up to, last */
+	size_t free_count;
+	struct report list[REPORTS_MAX]; /* in the order of adding */
 	uint8_t free_slots[REPORTS_TEXTS];
 	uint16_t lengths[REPORTS_TEXTS];
 	char texts[REPORTS_TEXTS][LIMIT_REPORT];
@@ -52,9 +54,9 @@ int reports_acknowledge(struct reports *, uint64_t id, uint32_t idx);
 /* All are to be sent (again). */
 void reports_resend(struct reports *);
 
-/* Builds the next packet that is to be sent: an `R` for one message in b and
- * true; or true and *forward set to the report for which the caller builds a
- * `W`.  False: nothing to send.  Tell reports_sent when it is out. */
+/* Builds the next packet that is to be sent: an `R` with as many reports as fit
+ * in b and true; or true and *forward set to the report for which the caller
+ * builds a `W`.  False: nothing to send.  Tell reports_sent when it is out. */
 bool reports_next(
     struct reports *, struct buf *b, const struct report **forward);
 void reports_sent(struct reports *);

@@ -101,12 +101,12 @@ unacked_taken(struct unacked *r, uint64_t id, uint32_t idx)
 	}
 }
 
-/* How many records from `at` on, of one id, fit one packet.  *upto: behind the
+/* How many records from `at` on fit one packet.  *upto: behind the
  * last. */
 static uint32_t
-count_run(const struct unacked *r, size_t at, uint64_t id, size_t *upto)
+count_run(const struct unacked *r, size_t at, size_t *upto)
 {
-	enum { HEAD = 1 + 8 + 4, PER_RECORD = 4 + 1 + 4 };
+	enum { HEAD = 1 + 4, PER_RECORD = 8 + 4 + 1 + 4 };
 	size_t bytes = HEAD;
 	uint32_t count = 0;
 
@@ -114,8 +114,6 @@ count_run(const struct unacked *r, size_t at, uint64_t id, size_t *upto)
 		struct record record = record_at(r, *upto);
 		size_t more = record.taken ? 0 : PER_RECORD + record.n;
 
-		if (!record.taken && record.id != id)
-			break;
 		if (bytes + more > PACKET_MAX)
 			break;
 		bytes += more;
@@ -132,14 +130,13 @@ unacked_next(const struct unacked *r, struct buf *packet, size_t *upto)
 
 	if (at >= r->end)
 		return false;
-	uint64_t id = record_at(r, at).id;
 	packet_begin(packet, 'R');
-	packet_u64(packet, id);
-	packet_u32(packet, count_run(r, at, id, upto));
+	packet_u32(packet, count_run(r, at, upto));
 	for (; at < *upto; at = skip_taken(r, at)) {
 		struct record record = record_at(r, at);
 
 		at += sizeof(record);
+		packet_u64(packet, record.id);
 		packet_u32(packet, record.idx);
 		packet_u8(packet, record.verdict);
 		packet_str(packet, (struct str){ r->bytes + at, record.n });

@@ -25,8 +25,8 @@ void unacked_add(
     struct unacked *, uint64_t id, uint32_t idx, enum verdict, struct str text);
 /* qmgr has taken this one; one that is not there is ignored. */
 void unacked_taken(struct unacked *, uint64_t id, uint32_t idx);
-/* Makes the next packet `R` of what was not told yet, all of one id.  False:
- * all is told.  Call unacked_told when the packet was sent. */
+/* Makes the next packet `R` of what was not told yet.  False: all is told. Call
+ * unacked_told when the packet was sent. */
 bool unacked_next(const struct unacked *, struct buf *packet, size_t *upto);
 void unacked_told(struct unacked *, size_t upto);
 /* A new job socket: nothing was told on it. */

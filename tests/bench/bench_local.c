@@ -117,19 +117,23 @@ send_job(int jobs, uint64_t id, unsigned box, int body, uint64_t size)
 	must(packet_send(jobs, buf_str(&packet), &body, 1) == 0, "J");
 }
 
-static void
-take_report(int jobs)
+/* Reads a packet of reports and acknowledges them; how many. */
+static unsigned
+take_reports(int jobs)
 {
 	struct packet p = receive(jobs, NULL);
-	uint64_t id = packet_get_u64(&p);
 	uint32_t n = packet_get_u32(&p);
-	uint32_t idx = packet_get_u32(&p);
-	must(p.type == 'R' && n == 1 && packet_get_u8(&p) == 'K', "a report");
+	must(p.type == 'R' && n > 0, "a report");
 	packet_begin(&packet, 'K');
-	packet_u64(&packet, id);
-	packet_u32(&packet, 1);
-	packet_u32(&packet, idx);
+	packet_u32(&packet, n);
+	for (uint32_t i = 0; i < n; i++) {
+		packet_u64(&packet, packet_get_u64(&p));
+		packet_u32(&packet, packet_get_u32(&p));
+		must(packet_get_u8(&p) == 'K', "a delivery");
+		(void)packet_get_str(&p, PACKET_MAX);
+	}
 	must(packet_send(jobs, buf_str(&packet), NULL, 0) == 0, "K");
+	return n;
 }
 
 static void
@@ -139,16 +143,16 @@ measure(int jobs, unsigned window, unsigned boxes, unsigned count, int body,
 	uint64_t id = (uint64_t)clock_now_us();
 	for (unsigned i = 0; i < boxes; i++) { /* makes the mailboxes */
 		send_job(jobs, id + i, i, body, size);
-		take_report(jobs);
+		(void)take_reports(jobs);
 	}
 	id += boxes;
 	int64_t began = clock_now_us();
-	for (unsigned sent = 0, done = 0; done < count; done++) {
+	for (unsigned sent = 0, done = 0; done < count;) {
 		while (sent < count && sent - done < window) {
 			send_job(jobs, id + sent, sent % boxes, body, size);
 			sent++;
 		}
-		take_report(jobs);
+		done += take_reports(jobs);
 	}
 	double s = (double)(clock_now_us() - began) / 1e6;
 	printf("%10u %10u %10.0f %10.2f\n", window, boxes, count / s,
@@ -174,7 +178,8 @@ make_body(size_t size)
 int
 main(int argc, char **argv)
 {
-	static const unsigned windows[] = { 1, 8, 64 }, boxes[] = { 1, 100 };
+	static const unsigned windows[] = { 1, 8, 64, 256 },
+			      boxes[] = { 1, 100, 10000 };
 	uint64_t count = 20000, size = 4096;
 	if (argc < 3 || argc > 5 ||
 	    (argc > 3 && !str_u64(str_of(argv[3]), 10000000, &count)) ||

@@ -126,8 +126,8 @@ on_job(struct packet *p)
 	if (p->type != 'J')
 		return;
 	packet_begin(&out, 'R');
-	packet_u64(&out, packet_get_u64(p));
 	packet_u32(&out, 1);
+	packet_u64(&out, packet_get_u64(p));
 	packet_u32(&out, 0);
 	packet_u8(&out, 'K');
 	packet_str(&out, STR("2.0.0 delivered"));

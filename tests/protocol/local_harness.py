@@ -124,6 +124,7 @@ class Agent:
 
     def __init__(self, sock):
         self.sock = sock
+        self.reports = []  # read, not asked for yet: a packet may hold many
 
     def job(self, ident, recipients, body=b"Subject: x\n\nhello\n",
             sender="alice@crepes.fr", flags=0, birth=None, fd=None, offset=0,
@@ -141,16 +142,24 @@ class Agent:
         if own:
             os.close(fd)
 
+    def take_reports(self, p):
+        for _ in range(p.u32()):
+            ident, item = p.u64(), (p.u32(), chr(p.u8()), p.str())
+            if not self.reports or self.reports[-1][1] != ident:
+                self.reports.append(("R", ident, []))
+            self.reports[-1][2].append(item)
+
     def receive(self):
+        if self.reports:
+            return self.reports.pop(0)
         p = packet(self.sock, 20)
         if p is None:
             return None
         if p.type == "E":
             result = ("E",)
         elif p.type == "R":
-            ident = p.u64()
-            result = ("R", ident, [(p.u32(), chr(p.u8()), p.str())
-                                   for _ in range(p.u32())])
+            self.take_reports(p)
+            result = self.reports.pop(0)
         elif p.type == "W":
             result = ("W", p.u64(), p.u32(),
                       [p.str() for _ in range(p.u32())])
@@ -161,8 +170,8 @@ class Agent:
         return result
 
     def acknowledge(self, ident, *idxs):
-        self.sock.send(b"K" + u64(ident) + u32(len(idxs)) +
-                       b"".join(u32(i) for i in idxs))
+        self.sock.send(b"K" + u32(len(idxs)) +
+                       b"".join(u64(ident) + u32(i) for i in idxs))
 
     def deliver(self, ident, address, target, **more):
         """One recipient, its report, the acknowledgement."""

@@ -66,6 +66,7 @@ class Agent:
     def __init__(self, sock):
         self.sock = sock
         self.stash = []  # packets that another call will want
+        self.acked = []  # (id, idx) that were read, not asked for yet
 
     def _next(self, wanted, timeout=10):
         for i, p in enumerate(self.stash):
@@ -92,8 +93,8 @@ class Agent:
         assert False, ("unexpected", wanted, p.rest)
 
     def report(self, job, verdict="K", answer="2.0.0 ok", idx=None):
-        self.sock.send(b"R" + u64(job.id) + many(
-            [u32(i) + verdict.encode() + text(answer)
+        self.sock.send(b"R" + many(
+            [u64(job.id) + u32(i) + verdict.encode() + text(answer)
              for i in (job.idx if idx is None else idx)]))
 
     def forward(self, job, idx, targets):
@@ -101,8 +102,13 @@ class Agent:
                        many([text(t) for t in targets]))
 
     def acks(self, timeout=10):
-        p = self._next("K", timeout)
-        return p.u64(), [p.u32() for _ in range(p.u32())]
+        if not self.acked:
+            p = self._next("K", timeout)
+            self.acked = [(p.u64(), p.u32()) for _ in range(p.u32())]
+        id_, found = self.acked[0][0], []
+        while self.acked and self.acked[0][0] == id_:
+            found.append(self.acked.pop(0)[1])
+        return id_, found
 
     def wait_acks(self, wanted):
         """Reads acknowledgements until each (id, idx) of wanted has come."""

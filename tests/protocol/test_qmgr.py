@@ -480,14 +480,14 @@ def test_resume_waits_and_takes_over_what_flies():
         agent = w.connected(0, "hamburger.edu", resumed=1)
         w.remote.send(b"E")
         agent.sock.send(b"I" + u64(flying) + u32(1) + u32(0))
-        agent.sock.send(b"R" + u64(reported) + u32(1) + u32(0) + b"K" +
+        agent.sock.send(b"R" + u32(1) + u64(reported) + u32(0) + b"K" +
                         text("2.0.0 done"))
         silent(w.dial)  # the agent has not said E
         agent.sock.send(b"E")
         w.wait_marks([(reported, 0, "K")])
         assert agent.acks() == (reported, [0])
         agent.quiet("J")  # it is busy with `flying`
-        agent.sock.send(b"R" + u64(flying) + u32(1) + u32(0) + b"K" +
+        agent.sock.send(b"R" + u32(1) + u64(flying) + u32(0) + b"K" +
                         text("2.0.0 done"))
         w.wait_marks([(flying, 0, "K")])
         assert agent.acks() == (flying, [0])
@@ -653,7 +653,7 @@ def test_hub_restart_is_asked_again():
 @pytest.mark.parametrize("junk", [
     b"", b"R", b"R" + b"\xff" * 40, b"I" + u64(1) + u32(2 ** 32 - 1),
     b"W" + u64(5) + u32(0) + u32(9), b"x", b"F", b"K" + u64(1) + u32(1),
-    b"R" + u64(7) + u32(1) + u32(0) + b"K" + u32(2 ** 31)])
+    b"R" + u32(1) + u64(7) + u32(0) + b"K" + u32(2 ** 31)])
 def test_junk_from_neighbours_harms_nobody(junk):
     with World() as w:
         w.told()
@@ -684,15 +684,15 @@ def test_reload_changes_domains():
 def test_many_locals_at_once_and_acks_in_groups():
     with World() as w:
         w.told()
-        ids = [w.note([f"u{i}@here.example"]) for i in range(200)]
+        ids = [w.note([f"u{i}@here.example"]) for i in range(600)]
         for _ in ids:
             w.virtual()
         local = w.local()
-        jobs = [local.job() for _ in range(64)]
+        jobs = [local.job() for _ in range(256)]
         local.quiet("J", 0.1)
         for job in jobs:
             local.report(job)
         w.wait_marks([(j.id, 0, "K") for j in jobs])
         local.wait_acks([(j.id, 0) for j in jobs])
-        for _ in range(64):
+        for _ in range(256):
             local.job()

@@ -158,12 +158,12 @@ class Model:
             if good:
                 self.reported.add((id_, idx))
                 self.delivered.append((id_, idx, address))
-            out.append(u32(idx) + (b"K" if good else b"Z") +
+            out.append(u64(id_) + u32(idx) + (b"K" if good else b"Z") +
                        text("2.0.0 ok" if good else "4.0.0 later"))
         cut = self.random.randrange(len(out) + 1)
         for part in (out[:cut], out[cut:]):
             if part:
-                sock.send(b"R" + u64(id_) + many(part))
+                sock.send(b"R" + many(part))
 
     # ---- neighbours die ----
 

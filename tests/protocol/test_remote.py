@@ -41,16 +41,16 @@ class Agent:
             p = packet(self.sock, timeout)
             assert p is not None, "the agent ended"
             assert p.type == "R", (p.type, p.rest)
-            assert p.u64() == self.id
             for _ in range(p.u32()):
+                assert p.u64() == self.id
                 idx = p.u32()
                 found[idx] = (chr(p.u8()), p.str())
             p.end()
         return found
 
     def take(self, message_id, idxs):
-        self.sock.send(b"K" + u64(message_id) + u32(len(idxs))
-                       + b"".join(u32(i) for i in idxs))
+        self.sock.send(b"K" + u32(len(idxs))
+                       + b"".join(u64(message_id) + u32(i) for i in idxs))
 
     def deliver(self, *args, timeout=10, **kw):
         self.job(*args, **kw)
@@ -431,10 +431,10 @@ def test_reports_are_kept_for_a_new_qmgr():
             p = packet(b.sock)
             assert (p.type, p.u64(), p.u32(), p.u32()) == ("I", second, 1, 0)
             p = packet(b.sock)
-            assert (p.type, p.u64(), p.u32(), p.u32()) == ("R", first, 1, 0)
+            assert (p.type, p.u32(), p.u64(), p.u32()) == ("R", 1, first, 0)
             assert packet(b.sock).type == "E"
             p = packet(b.sock)
-            assert (p.type, p.u64(), p.u32(), p.u32()) == ("R", second, 1, 0)
+            assert (p.type, p.u32(), p.u64(), p.u32()) == ("R", 1, second, 0)
             b.take(first, [0])
             b.take(second, [0])
             b.id = 5000
@@ -448,7 +448,7 @@ def test_bad_packets_from_the_neighbours(remote):
     with Peer() as peer:
         a = remote.connect(peer)
         for bad in (b"J", b"J" + b"\xff" * 60, b"?", b"K\0",
-                    b"K" + u64(1) + u32(0xffffffff)):
+                    b"K" + u32(0xffffffff) + u64(1)):
             try:
                 a.sock.send(bad)
             except BrokenPipeError:

@@ -339,18 +339,20 @@ test_reports(void **state)
 	assert_true(reports_next(&r, &b, &forward));
 	struct packet p = packet_open(buf_str(&b));
 	assert_int_equal(p.type, 'R');
+	assert_int_equal(packet_get_u32(&p), 3);
 	assert_int_equal(packet_get_u64(&p), 1);
-	assert_int_equal(packet_get_u32(&p), 2);
 	assert_int_equal(packet_get_u32(&p), 0);
 	assert_int_equal(packet_get_u8(&p), 'K');
 	assert_true(str_eq(packet_get_str(&p, 99), STR("2.0.0 a")));
+	assert_int_equal(packet_get_u64(&p), 1);
 	assert_int_equal(packet_get_u32(&p), 1);
 	assert_int_equal(packet_get_u8(&p), 'D');
 	assert_true(str_eq(packet_get_str(&p, 99), STR("5.0.0 b")));
+	assert_int_equal(packet_get_u64(&p), 2);
+	assert_int_equal(packet_get_u32(&p), 0);
+	assert_int_equal(packet_get_u8(&p), 'K');
+	assert_true(str_eq(packet_get_str(&p, 99), STR("2.0.0 c")));
 	assert_true(packet_end(&p));
-	reports_sent(&r);
-	assert_true(reports_next(&r, &b, &forward));
-	assert_null(forward);
 	reports_sent(&r);
 	assert_true(reports_next(&r, &b, &forward));
 	assert_non_null(forward);
@@ -365,6 +367,46 @@ test_reports(void **state)
 	assert_true(reports_next(&r, &b, &forward));
 	assert_int_equal(reports_acknowledge(&r, 1, 1), REPORTS_NO_TASK);
 	assert_false(reports_has(&r, 1, 1));
+}
+
+/* Taken out of order, with some kept, over more than the list's length. */
+static void
+test_reports_go_round(void **state)
+{
+	(void)state;
+	static struct reports r;
+	static char packet[PACKET_MAX];
+	struct buf b = BUF_ON(packet);
+	const struct report *forward;
+	uint32_t told = 0;
+	reports_init(&r);
+	for (uint32_t i = 0; i < 3 * REPORTS_MAX; i++) {
+		reports_add(&r, 7, i, VERDICT_OK, "2.0.0 a");
+		while (i % 5 == 4 && reports_next(&r, &b, &forward)) {
+			struct packet p = packet_open(buf_str(&b));
+			told += packet_get_u32(&p);
+			reports_sent(&r);
+		}
+		if (i >= 3 && i % 1000 != 0)
+			(void)reports_acknowledge(&r, 7, i - i % 3);
+		if (i >= 9 && i % 3 == 0)
+			for (uint32_t k = i - 8; k < i - 3; k++)
+				if (k % 1000 != 0)
+					(void)reports_acknowledge(&r, 7, k);
+		assert_true(r.count < REPORTS_MAX / 2);
+	}
+	assert_true(reports_has(&r, 7, 1000));
+	assert_false(reports_has(&r, 7, 999));
+	assert_true(told >= REPORTS_MAX);
+	size_t kept = r.count;
+	told = 0;
+	reports_resend(&r);
+	while (reports_next(&r, &b, &forward)) {
+		struct packet p = packet_open(buf_str(&b));
+		told += packet_get_u32(&p);
+		reports_sent(&r);
+	}
+	assert_int_equal(told, kept);
 }
 
 static void
@@ -405,6 +447,7 @@ main(void)
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_runner),
 		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_reports_go_round),
 		cmocka_unit_test(test_reports_full),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,14 +26,15 @@ tell(unsigned *packets, uint64_t *first_id)
 	while (unacked_next(&u, &b, &upto)) {
 		assert_false(b.full);
 		struct packet p = packet_open(buf_str(&b));
-		uint64_t id = packet_get_u64(&p);
 		uint32_t n = packet_get_u32(&p);
 
 		assert_int_equal(p.type, 'R');
 		assert_true(n > 0);
-		if ((*packets)++ == 0)
-			*first_id = id;
+		(*packets)++;
 		for (uint32_t i = 0; i < n; i++) {
+			uint64_t id = packet_get_u64(&p);
+			if (told == 0 && i == 0)
+				*first_id = id;
 			(void)packet_get_u32(&p);
 			assert_int_equal(packet_get_u8(&p), VERDICT_OK);
 			(void)packet_get_str(&p, LIMIT_REPORT);
@@ -57,7 +58,7 @@ told_and_taken(void **state)
 	unacked_add(&u, 1, 1, VERDICT_OK, STR(""));
 	unacked_add(&u, 2, 0, VERDICT_OK, STR("2.0.0 b"));
 	assert_int_equal(tell(&packets, &id), 3);
-	assert_int_equal(packets, 2);
+	assert_int_equal(packets, 1);
 	assert_int_equal(tell(&packets, &id), 0);
 	unacked_taken(&u, 1, 1);
 	unacked_taken(&u, 1, 1);
