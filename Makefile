@@ -100,6 +100,10 @@ check-asan:
 check-fuzz:
 	tests/fuzz/run $(or $(SECONDS),60)
 
+# Every role stopped at each of its calls that change a file; as root.
+check-crash: all tools
+	POSTERN_BUILD=$(abspath $(B)) tests/crash/sweep.py $(SWEEP)
+
 lint:
 	tests/lint/run
 
@@ -124,4 +128,4 @@ clean:
 	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
 
 .PHONY: all units tools fuzzers list-units list-fuzzers everything check \
-	check-asan check-fuzz lint bench install clean
+	check-asan check-fuzz check-crash lint bench install clean

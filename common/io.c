@@ -148,15 +148,15 @@ io_replace_file(int dirfd, const char *name, struct str content, unsigned mode)
 	struct buf temp = BUF_ON(text);
 	buf_puts(&temp, ".");
 	buf_puts(&temp, name);
-	buf_puts(&temp, ".");
-	buf_put_u64(&temp, (uint64_t)clock_now_us());
-	buf_puts(&temp, ".");
-	buf_put_u64(&temp, (uint64_t)getpid());
+	buf_puts(&temp, ".new");
 	const char *temp_name = buf_cstr(&temp);
 	if (temp_name == NULL) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+	/* what an earlier writer left when it died */
+	if (unlinkat(dirfd, temp_name, 0) < 0 && errno != ENOENT)
+		return -1;
 	if (write_synced(dirfd, temp_name, content, mode) < 0 ||
 	    renameat(dirfd, temp_name, dirfd, name) < 0) {
 		int saved = errno;

@@ -24,8 +24,9 @@ int64_t io_slurp(int fd, char *p, size_t cap);
  * blocking on a FIFO; regular files only) and slurps it.  Bytes, or -1, errno.
  */
 int64_t io_read_file(int dirfd, const char *name, char *p, size_t cap);
-/* Writes content to a temporary file beside `name`, syncs it, renames it over
- * `name` and syncs the directory.  0, or -1 with errno and no trace left. */
+/* Writes content to .NAME.new beside `name`, syncs it, renames it over `name`
+ * and syncs the directory.  One writer at a time.  0, or -1 with errno and no
+ * trace left; that of one who died goes with the next call. */
 int io_replace_file(
     int dirfd, const char *name, struct str content, unsigned mode);
 int io_nonblock(int fd, bool on); /* 0, or -1 with errno */

@@ -399,6 +399,28 @@ def test_bounce_and_what_it_finishes_are_one_record():
         assert qid not in q.notes and len(q.notes) == 2
 
 
+def test_what_a_bounce_finished_stays_so_when_the_bounce_is_a_file():
+    with World({"journalsegments": "4"}) as w:
+        q, s = Qmgr(w).index(), Listen(w).session()
+        # a finished file that still waits for its removal keeps the segment
+        s.post("a@far.example", [RCPT], b"x" * 100_000)
+        s.post("a@far.example", [RCPT], b"x")
+        q.until(lambda: len(q.notes) == 2)
+        large, qid = sorted(q.notes)
+        q.mark([(large, 0)])
+        b = bounce_stream(w)
+        b.send(finishes(qid, 0) + message("", ["a@far.example"], b"sorry"))
+        verdict, bounce = b.answer()
+        assert verdict == "K"
+        w.kill()
+        w.start()
+        assert sorted(Qmgr(w).index().notes) == [int(bounce, 16)]
+        wait_for(lambda: [n for n in files(w, "mess") if bounce in n], 5)
+        w.kill()
+        w.start()
+        assert sorted(Qmgr(w).index().notes) == [int(bounce, 16)]
+
+
 def test_ids_rise_over_restarts():
     with World() as w:
         last = 0

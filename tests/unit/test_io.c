@@ -42,6 +42,11 @@ test_replace(void **state)
 	assert_int_equal(io_read_file(dir, "f", text, 4), 4);
 	assert_int_equal(io_read_file(dir, "f", text, 3), -1);
 	assert_int_equal(errno, EFBIG);
+	/* what a writer left that was killed goes with the next one */
+	int left = openat(dir, ".f.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(left >= 0);
+	close(left);
+	assert_int_equal(io_replace_file(dir, "f", STR("two!"), 0640), 0);
 	/* a directory in the way: an error, and no temporary file stays */
 	assert_int_equal(mkdirat(dir, "d", 0700), 0);
 	assert_int_equal(io_replace_file(dir, "d", STR("x"), 0600), -1);

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: ISC
+"""What must hold after a stop: every 250 kept, bytes intact, nothing torn,
+nothing left over, duplicates only with a cause that INTERNALS.md names."""
+import collections
+import re
+
+from sweep_mail import Failure, token_and_hash
+
+# marks wait up to 200 ms for a batch; so long before a stop may they be lost
+MARKS_SECONDS = 1.0
+
+
+def found(world):
+    """{(place, token): [when or None of each copy]}"""
+    copies = collections.defaultdict(list)
+    for place, path in world.files():
+        raw = path.read_bytes()
+        problem = world.problem_of(raw)
+        if problem:
+            raise Failure(f"{place}: {problem} ({path.name})")
+        if b"multipart/report" in raw:
+            for rcpt in re.findall(rb"^Final-Recipient: rfc822; (\w+)@", raw,
+                                   re.M | re.I):
+                copies["bounce", rcpt.decode()].append(None)
+        else:
+            copies[place, token_and_hash(raw)[0]].append(None)
+    for name, hop in world.hops.items():
+        for token, takes in hop.taken.items():
+            for when, digest in takes:
+                mail = world.book.mails.get(token)
+                if mail is None or digest != mail.hash:
+                    raise Failure(f"{name}: other bytes than were sent")
+                copies[name, token].append(when)
+    return copies
+
+
+def check_mail(world, stop, mail, copies, causes):
+    places = [p for to in mail.places.values() for p in to]
+    counts = {p: len(copies.pop((p, mail.token), ())) for p in places}
+    absent = mail.state == "absent" or mail.deferred and not world.fired()
+    if absent and any(counts.values()):
+        raise Failure(f"{mail.token} was refused or not sent whole, and is "
+                      f"there: {counts}")
+    if mail.state == "unknown" and any(counts.values()):
+        causes["1"] += 1
+    for place in places:
+        removed = mail.deleted.get(place)
+        if removed == "yes" and counts[place]:
+            raise Failure(f"{mail.token} was deleted, and is in {place}")
+        if counts[place] == 0 and not removed and (
+                mail.state == "accepted" or any(counts.values())):
+            raise Failure(f"{mail.token} ({mail.state}, {mail.size} bytes) is "
+                          f"lost: not in {place}: {counts}")
+
+
+def check_double(world, stop, key, times, causes):
+    """More than one copy in one place."""
+    place, token = key
+    if place not in world.hops:
+        raise Failure(f"{token} is {len(times)} times in {place}")
+    whole = stop and (stop.scope == "all" or stop.role == "start")
+    at = world.stopped.fired_at if world.fired() else None
+    if not whole or at is None or not \
+            at - MARKS_SECONDS <= times[0] <= at + 0.1:
+        raise Failure(f"{token} went to {place} {len(times)} times, and no "
+                      "cause is known")
+    causes["2"] += len(times) - 1
+
+
+def check(world, stop, scenario):
+    """After the queue is empty.  Returns {cause: duplicates}; raises Failure."""
+    causes = collections.Counter()
+    if world.torn:
+        raise Failure("; ".join(world.torn))
+    copies = found(world)
+    for key, times in copies.items():
+        if len(times) > 1:
+            check_double(world, stop, key, times, causes)
+    for mail in world.book.mails.values():
+        check_mail(world, stop, mail, copies, causes)
+    if copies:
+        raise Failure(f"nobody sent that there: {sorted(copies)}")
+    strays = world.strays()
+    if strays:
+        raise Failure(f"left over: {strays}")
+    aside = world.quarantined()
+    if len(aside) != scenario.quarantined:
+        raise Failure(f"in quarantine: {aside}")
+    check_log(world, scenario)
+    scenario.check(world)
+    return causes
+
+
+def check_log(world, scenario):
+    if scenario.quarantined:
+        return
+    for line in world.log().splitlines():
+        event = re.search(r" event=(\S+)", line)
+        if event and event.group(1) in world.bad_events:
+            raise Failure(f"the log says: {line}")

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: ISC
+"""The sweep's workloads.  Each one is run anew for every stop."""
+import copy
+import poplib
+
+from sweep_mail import Client, Failure
+from sweep_world import DOMAIN, USERS
+
+SCENARIOS = {}
+
+
+def scenario(cls):
+    SCENARIOS[cls.name] = cls()
+    return cls
+
+
+def at(*names):
+    return {f"{n}@{DOMAIN}": (n,) for n in names}
+
+
+class Scenario:
+    """before(): what comes before the first call that counts; act(): what is
+    stopped."""
+    template = "used"
+    from_start = False      # calls count from the start of the suite on
+    quarantined = 0         # files that are put aside, and no more
+    roles_apart = ("start",)  # whose calls another scenario stops
+
+    def prepare(self, world):
+        """Makes the template, if it is one of its own."""
+
+    def before(self, world):
+        if not self.from_start:
+            world.launch()
+            world.wait_ready()
+
+    def act(self, world, client):
+        raise NotImplementedError
+
+    def check(self, world):
+        """More than mail; raises Failure."""
+
+
+@scenario
+class Accept(Scenario):
+    """Every way in and out: small and large, virtual and system users, many
+    recipients, alias, forward, relay, bounce."""
+    name = "accept"
+
+    def act(self, world, client):
+        write, user = world.book.write, f"{world.user}@{DOMAIN}"
+        client.send_all(world.book, [
+            write(at("alice")),
+            write({**at("alice", "bob"), user: ("home",),
+                   "x@ok.test": ("ok.test",)}),
+            write(at(*USERS)),
+            write({**at("bob"), user: ("home",), "x@ok.test": ("ok.test",)},
+                  90_000),
+            write({f"team@{DOMAIN}": ("alice", "ok.test")}),
+            write({f"{world.user}-fwd@{DOMAIN}": ("home", "bob")}),
+            write({"TOKEN@refused.test": ("bounce",)},
+                  sender=f"alice@{DOMAIN}"),
+        ])
+        world.drain()
+
+
+def fill(world, client):
+    """Turns the ring by more than one segment."""
+    client.send_all(world.book, [world.book.write({"x@ok.test": ("ok.test",)}, 62_000)
+                     for _ in range(18)])
+
+
+@scenario
+class Settle(Scenario):
+    """Deferred mail grows old: files are made, appended to and removed, marks
+    and replacements among them, while segments retire."""
+    name = "settle"
+
+    def act(self, world, client):
+        write, later = world.book.write, {"x@later.test": ("later.test",)}
+        never = {"x@never.test": ("never.test",)}
+        client.send_all(
+            world.book,
+            [write({**later, **at("alice")})] +
+            [write({**later, **never}) for _ in range(8)] +
+            [write({**later, **never, **at("bob")}, 90_000),
+             write({f"slow@{DOMAIN}": ("bob", "later.test"), **never})])
+        world.wait_deferred()
+        fill(world, client)
+        world.hops["later.test"].mode = "take"
+        world.retry()
+        world.wait_deferred()
+        fill(world, client)
+        world.hops["never.test"].mode = "take"
+        world.drain()
+        world.wait_mess_gone()
+
+
+@scenario
+class Delete(Scenario):
+    """Orders of the administrator: what was deleted never comes."""
+    name = "delete"
+
+    def act(self, world, client):
+        later = {"x@later.test": ("later.test",)}
+        sent = client.send_all(world.book, [
+            world.book.write({**later, **at("alice")}, size)
+            for size in (300, 300, 90_000)])
+        # what is deleted between two attempts may leave a file in tmp/
+        world.wait_deferred(but="x@later.test")
+        for mail in sent[1:]:
+            mail.deleted["later.test"] = "maybe"
+            if world.postern("queue", "delete", mail.id).returncode == 0:
+                mail.deleted["later.test"] = "yes"
+        world.hops["later.test"].mode = "take"
+        world.drain()
+        world.wait_mess_gone()
+
+
+@scenario
+class Pop3(Scenario):
+    """UPDATE: messages are deleted, read ones move to cur/."""
+    name = "pop3"
+
+    def before(self, world):
+        super().before(world)
+        client = Client(world.address("SMTP"))
+        client.send_all(world.book, [
+            world.book.write(at("pop")) for _ in range(8)])
+        client.close()
+        world.drain()
+
+    def session(self, world):
+        """Deletes every second message and reads the rest; true: done."""
+        pop = poplib.POP3(*world.address("POP3"), timeout=25)
+        try:
+            pop.user(f"pop@{DOMAIN}")
+            pop.pass_("secret")
+            doomed = []
+            for i in range(1, len(pop.list()[1]) + 1):
+                raw = b"\n".join(pop.retr(i)[1]) + b"\n"
+                token = world.token_of(raw)
+                if int(token[1:]) % 2:
+                    pop.dele(i)
+                    doomed.append(world.book.mails[token])
+            for mail in doomed:
+                mail.deleted.setdefault("pop", "maybe")
+            pop.quit()
+            for mail in doomed:
+                mail.deleted["pop"] = "yes"
+        finally:
+            pop.close()
+
+    def act(self, world, client):
+        for _ in range(2):  # the second finds little to do
+            world.again(lambda: self.session(world), "a POP3 session")
+
+
+@scenario
+class First(Scenario):
+    """The very first start: an empty spool."""
+    name = "first"
+    template = "first"
+    from_start = True
+    roles_apart = ()
+
+    def act(self, world, client):
+        client.send_all(world.book, [world.book.write(at("alice"))])
+        world.drain()
+
+
+@scenario
+class Recover(Scenario):
+    """A start after a crash: mail in records and files, with marks, strays, and
+    damage that is put aside."""
+    name = "recover"
+    template = "recover"
+    from_start = True
+    quarantined = 1
+
+    def prepare(self, world):
+        world.fresh("used")
+        world.launch()
+        world.wait_ready()
+        client = Client(world.address("SMTP"))
+        write, later = world.book.write, {"x@later.test": ("later.test",)}
+        sizes = (300, 90_000, 300, 300, 90_000, 300)
+        sent = client.send_all(world.book, [
+            write({**later, **at("alice")}, size) for size in sizes] + [
+            write({f"slow@{DOMAIN}": ("bob", "later.test")})])
+        client.close()
+        world.wait_deferred()
+        world.end()
+        spool = world.folder / "var/spool/postern"
+        self.damage(spool, sent[3])
+        (spool / "mess/tmp/00000000000000aa").write_bytes(b"half")
+        (spool / "journal/new").write_bytes(b"\0" * 5000)
+        world.keep("recover")
+        self.book = world.book
+
+    @staticmethod
+    def damage(spool, mail):
+        """Turns a byte of its body where it lies."""
+        wanted = mail.raw[:mail.raw.index(b"\n") + 20]
+        for path in [*spool.glob("journal/*"), *spool.glob("mess/*/*")]:
+            place = path.read_bytes().find(wanted)
+            if place < 0:
+                continue
+            with open(path, "r+b") as f:
+                f.seek(place + len(wanted))
+                f.write(b"\xff")
+            mail.deleted["later.test"] = "yes"
+            return
+        raise Failure("found no message to damage")
+
+    def before(self, world):
+        world.book = copy.deepcopy(self.book)
+
+    def act(self, world, client):
+        world.wait_deferred()
+        world.hops["later.test"].mode = "take"
+        world.drain()
+        world.wait_mess_gone()
