@@ -1,45 +1,71 @@
 /* SPDX-License-Identifier: ISC
  * `postern queue`: what waits, why, and orders about it.  Run by root (or the
- * one user of a one-user suite); asks qmgr at run/qmgr (INTERNALS.md, "Ask:
- * qmgr").  queue_view.c prints what it answers.
+ * one user of a one-user suite); asks qmgr at run/qmgr (queue_ask.c); prints
+ * with queue_view.c and queue_ages.c.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/exitcode.h"
 #include "common/io.h"
-#include "common/packet.h"
+#include "common/layout.h"
 #include "install/cli.h"
-#include "install/localsocket.h"
+#include "install/progress.h"
+#include "install/queue_ages.h"
+#include "install/queue_ask.h"
+#include "install/queue_select.h"
+#include "install/queue_show.h"
 #include "install/queue_view.h"
 
 enum {
-	ASK_MS = 15000,
+	NOTHING = 1,	 /* exit code: nothing matched */
 	GONE_TRIES = 50, /* a fifth of a second each */
-	TEXT_MAX = 1200
+	SETTLE_US = 100000,
+	TOP = 20
 };
 
 static const char help[] =
-    "usage: postern queue list [--json] [ID ...]\n"
-    "       postern queue show ID ...\n"
-    "       postern queue cat ID\n"
-    "       postern queue retry ID ... | --all\n"
-    "       postern queue delete ID ... | --all\n"
+    "usage: postern queue list    [FILTER ...] [-w] [--json] [ID ...]\n"
+    "       postern queue stats   [FILTER ...] [--senders] [--top N] "
+    "[--json]\n"
+    "       postern queue show    ID ...\n"
+    "       postern queue cat     ID\n"
+    "       postern queue hold    [--dry-run] ID ... | FILTER ... | --all\n"
+    "       postern queue release [--dry-run] ID ... | FILTER ... | --all\n"
+    "       postern queue retry   [--dry-run] ID ... | FILTER ... | --all\n"
+    "       postern queue delete  [--dry-run] ID ... | FILTER ... | --all\n"
+    "       postern queue bounce  [--dry-run] [--text TEXT]\n"
+    "                             ID ... | FILTER ... | --all\n"
+    "       postern queue settle\n"
+    "       postern queue fsck    [ARGUMENT ...]\n"
     "\n"
-    "list    what waits: age, attempts, next attempt, and why\n"
-    "show    everything known of a message\n"
-    "cat     the message itself\n"
-    "retry   try now, held messages too\n"
-    "delete  remove without a bounce; final once it returns\n"
+    "list     what waits: age, attempts, next attempt, and why\n"
+    "stats    how old what waits is, by destination\n"
+    "show     everything known of a message\n"
+    "cat      the message itself\n"
+    "hold     leave messages alone, also after a restart, until\n"
+    "release  which tries them now\n"
+    "retry    try now what is deferred\n"
+    "delete   remove without a bounce; final once it returns\n"
+    "bounce   give up now; the sender is told, with TEXT as the reason\n"
+    "settle   make a file of all that waits, before a backup\n"
+    "fsck     check and repair the spool; see postern queue fsck --help\n"
     "\n"
-    "An ID has 16 hexadecimal digits, as in the log (qid=).  Exit status: 0\n"
-    "done, 100 wrong usage or no such message, 111 the suite does not "
-    "answer.\n";
-
-static int sock = -1;
-static char storage[PACKET_MAX];
+    "FILTER: --sender PATTERN, --recipient PATTERN, --domain PATTERN (of the\n"
+    "recipient), --older TIME, --newer TIME (90s 10m 2h 3d 1w), --larger "
+    "SIZE,\n"
+    "--smaller SIZE (4096 100K 2M), --state NAME[,NAME...] (new deferred held\n"
+    "active bouncing done), --reason TEXT, --limit N messages.  All must "
+    "hold.\n"
+    "A PATTERN knows * and ?; --sender '<>' is the null sender.  An ID has 16\n"
+    "hexadecimal digits, as in the log (qid=).\n"
+    "\n"
+    "Exit status: 0 done, 1 nothing matched, 100 wrong usage, 111 the suite\n"
+    "does not answer, or what is asked for is still under way.\n";
 
 static int
 usage(void)
@@ -49,356 +75,384 @@ usage(void)
 }
 
 static int
-away(const char *what)
-{
-	fprintf(stderr, "postern queue: %s: %s\n", what, strerror(errno));
-	return EXITCODE_TEMPORARY;
-}
-
-static int
 unknown(const char *id)
 {
-	fprintf(stderr, "postern queue: no message %s in the queue\n", id);
-	return EXITCODE_PERMANENT;
-}
-
-/* ---- asking ---- */
-
-static int
-connect_qmgr(void)
-{
-	sock = localsocket_connect("qmgr");
-	return sock < 0 ? away("run/qmgr") : EXITCODE_DONE;
-}
-
-/* Sends the question; *p is the answer, of type `wanted`, and *fd (may be NULL)
- * its descriptor or -1.  False: none came (errno). */
-static bool
-ask(const struct buf *question, char wanted, struct packet *p, int *fd)
-{
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds;
-
-	if (packet_send(sock, buf_str(question), NULL, 0) < 0)
-		return false;
-	int ready = io_wait(sock, false, ASK_MS);
-	if (ready <= 0) {
-		errno = ready == 0 ? ETIMEDOUT : errno;
-		return false;
-	}
-	int n =
-	    packet_recv(sock, storage, sizeof(storage), 0, &bytes, fds, &nfds);
-	if (n <= 0) {
-		/* closed without an answer: we are not the one it obeys */
-		errno = n == 0 ? EACCES : errno;
-		return false;
-	}
-	*p = packet_open(bytes);
-	if (fd != NULL && nfds > 0) {
-		*fd = fds[0];
-		fds[0] = -1;
-	}
-	packet_close_fds(fds, nfds);
-	if (p->type == wanted)
-		return true;
-	errno = EPROTO;
-	return false;
-}
-
-static bool
-ask_about(char type, uint64_t id, char wanted, struct packet *p, int *fd)
-{
-	char space[16];
-	struct buf question = BUF_ON(space);
-
-	packet_begin(&question, type);
-	packet_u64(&question, id);
-	return ask(&question, wanted, p, fd);
-}
-
-static void
-read_row(struct packet *p, struct queue_row *r)
-{
-	r->id = packet_get_u64(p);
-	r->birth = (int64_t)packet_get_u64(p);
-	r->size = packet_get_u64(p);
-	r->sender = packet_get_str(p, TEXT_MAX);
-	r->idx = packet_get_u32(p);
-	r->address = packet_get_str(p, TEXT_MAX);
-	r->state = (char)packet_get_u8(p);
-	r->attempts = packet_get_u8(p);
-	r->due = (int64_t)packet_get_u64(p);
-	r->text = packet_get_str(p, TEXT_MAX);
-}
-
-/* Fetches the rows of one message, or (0) of all.  False: no answer. */
-static bool
-fetch(uint64_t id)
-{
-	uint32_t cursor = 0;
-
-	do {
-		char space[32];
-		struct buf question = BUF_ON(space);
-		struct packet p;
-
-		packet_begin(&question, 'L');
-		packet_u32(&question, cursor);
-		packet_u64(&question, id);
-		if (!ask(&question, 'l', &p, NULL))
-			return false;
-		cursor = packet_get_u32(&p);
-		uint32_t n = packet_get_u32(&p);
-		for (uint32_t i = 0; i < n && !p.bad; i++) {
-			struct queue_row row;
-			read_row(&p, &row);
-			if (!p.bad && !queue_view_add(&row))
-				return false;
-		}
-		if (!packet_end(&p)) {
-			errno = EPROTO;
-			return false;
-		}
-	} while (cursor != 0);
-	return true;
-}
-
-/* ---- subcommands ---- */
-
-static bool
-read_id(const char *arg, uint64_t *id)
-{
-	if (str_hex64(str_of(arg), id) && *id != 0)
-		return true;
 	fprintf(stderr,
-	    "postern queue: %s is no queue id (16 hexadecimal digits)\n", arg);
-	return false;
+	    "postern queue: no message %s in the queue, or none that matches\n",
+	    id);
+	return NOTHING;
 }
 
-/* Asks for these messages; *code tells of unknown ones.  False: no use to go
- * on. */
+/* ---- list, show, stats ---- */
+
 static bool
-fetch_named(int argc, char **argv, int *code)
+view_row(void *arg, const struct queue_row *row)
 {
-	for (int i = 0; i < argc; i++) {
-		uint64_t id;
-		size_t before = queue_view_count();
+	uint64_t *left = arg; /* messages to go; NULL: no limit */
+	static uint64_t last;
 
-		if (!read_id(argv[i], &id)) {
-			*code = EXITCODE_PERMANENT;
-			return false;
-		}
-		if (!fetch(id)) {
-			*code = away("qmgr");
-			return false;
-		}
-		if (queue_view_count() == before)
-			*code = unknown(argv[i]);
-	}
-	return true;
+	if (left != NULL && row->id != last && (*left)-- == 0)
+		return false;
+	last = row->id;
+	return queue_view_row(row);
 }
 
+/* Gives the rows of the ids, or of all that the filters leave, to `each`.  An
+ * exit code: NOTHING when an id is unknown. */
 static int
-list(int argc, char **argv)
-{
-	bool json = argc > 0 && strcmp(argv[0], "--json") == 0;
-	int code = EXITCODE_DONE;
-
-	if (json) {
-		argc--;
-		argv++;
-	}
-	if (argc == 0 && !fetch(0))
-		return away("qmgr");
-	if (!fetch_named(argc, argv, &code))
-		return code;
-	if (json)
-		queue_view_json();
-	else
-		queue_view_table(clock_now());
-	return code;
-}
-
-static int
-show(int argc, char **argv)
+fetch(struct queue_args *a, bool (*each)(void *arg, const struct queue_row *),
+    void *arg, uint64_t (*counted)(void))
 {
 	int code = EXITCODE_DONE;
 
-	if (argc == 0)
-		return usage();
-	if (!fetch_named(argc, argv, &code))
+	for (int i = 0; i < a->id_count; i++) {
+		uint64_t before = counted();
+		if (!queue_args_id(a->ids[i], &a->what.id))
+			return EXITCODE_PERMANENT;
+		if (queue_ask_rows(&a->what, each, NULL, arg) < 0)
+			return queue_ask_failed();
+		if (counted() == before)
+			code = unknown(a->ids[i]);
+	}
+	if (a->id_count > 0)
 		return code;
-	queue_view_details(clock_now());
+	if (queue_ask_rows(&a->what, each, progress_at, arg) < 0) {
+		progress_end();
+		return queue_ask_failed();
+	}
+	progress_end();
 	return code;
 }
 
-static int
-copy_body(int fd, uint64_t offset, uint64_t size)
+/* Columns of the terminal, at least 80. */
+static size_t
+terminal_columns(void)
 {
-	while (size > 0) {
-		size_t most =
-		    size < sizeof(storage) ? (size_t)size : sizeof(storage);
-		int64_t n = io_pread_all(fd, storage, most, offset);
+	struct winsize w;
 
-		if (n <= 0)
-			return away("the message");
-		struct str part = { .p = storage, .n = (size_t)n };
-		if (io_write_all(STDOUT_FILENO, part) < 0)
-			return away("standard output");
-		offset += (uint64_t)n;
-		size -= (uint64_t)n;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 80)
+		return w.ws_col;
+	return 80;
+}
+
+static enum queue_form
+form_of(const struct queue_args *a)
+{
+	if (a->json)
+		return QUEUE_FORM_JSON;
+	return a->wide || isatty(STDOUT_FILENO) != 1 ? QUEUE_FORM_WIDE
+						     : QUEUE_FORM_NARROW;
+}
+
+static int
+list(struct queue_args *a)
+{
+	uint64_t rcpts, messages;
+	uint64_t left = a->limit;
+	bool terminal = isatty(STDOUT_FILENO) == 1;
+
+	queue_view_begin(form_of(a), clock_now(), terminal_columns());
+	progress_begin("queue", terminal);
+	int code =
+	    fetch(a, view_row, a->limit > 0 ? &left : NULL, queue_view_count);
+	progress_end();
+	queue_view_end(&rcpts, &messages);
+	if (code != EXITCODE_DONE || rcpts > 0)
+		return code;
+	if (a->filtered || a->id_count > 0) {
+		if (!a->json)
+			fputs("postern queue: nothing matches\n", stderr);
+		return NOTHING;
 	}
+	if (!a->json)
+		puts("The queue is empty.");
 	return EXITCODE_DONE;
 }
 
 static int
-cat(int argc, char **argv)
+show(struct queue_args *a)
+{
+	int code = EXITCODE_DONE;
+
+	if (a->id_count == 0 || a->filtered)
+		return usage();
+	for (int i = 0; i < a->id_count; i++) {
+		uint64_t rcpts, messages;
+		if (!queue_args_id(a->ids[i], &a->what.id))
+			return EXITCODE_PERMANENT;
+		queue_view_begin(QUEUE_FORM_DETAILS, clock_now(), 80);
+		if (i > 0)
+			putchar('\n');
+		if (queue_ask_rows(&a->what, view_row, NULL, NULL) < 0)
+			return queue_ask_failed();
+		queue_view_end(&rcpts, &messages);
+		if (rcpts == 0)
+			code = unknown(a->ids[i]);
+		else if (!queue_show_header(a->what.id))
+			return queue_ask_failed();
+	}
+	return code;
+}
+
+static int
+stats(struct queue_args *a)
+{
+	uint64_t top = a->top > 0 ? a->top : a->json ? UINT64_MAX : TOP;
+
+	if (a->limit > 0)
+		return usage();
+	queue_ages_begin(a->senders, clock_now());
+	progress_begin("queue", false);
+	int code = fetch(a, queue_ages_row, NULL, queue_ages_count);
+	if (code != EXITCODE_DONE)
+		return code;
+	if (queue_ages_print(top, a->json) > 0)
+		return EXITCODE_DONE;
+	if (!a->json && !a->filtered)
+		puts("The queue is empty.");
+	return a->filtered ? NOTHING : EXITCODE_DONE;
+}
+
+static int
+cat(struct queue_args *a)
 {
 	uint64_t id;
-	struct packet p;
-	int fd = -1;
 
-	if (argc != 1)
+	if (a->id_count != 1 || a->filtered)
 		return usage();
-	if (!read_id(argv[0], &id))
+	if (!queue_args_id(a->ids[0], &id))
 		return EXITCODE_PERMANENT;
-	if (!ask_about('B', id, 'b', &p, &fd))
-		return away("qmgr");
-	char verdict = (char)packet_get_u8(&p);
-	uint64_t offset = packet_get_u64(&p);
-	uint64_t size = packet_get_u64(&p);
-	struct str text = packet_get_str(&p, TEXT_MAX);
-	if (!packet_end(&p) || (verdict == 'K' && fd < 0)) {
-		errno = EPROTO;
-		return away("qmgr");
-	}
-	if (verdict == 'D')
-		return unknown(argv[0]);
-	if (verdict != 'K') {
-		fprintf(stderr, "postern queue: %.*s\n", (int)text.n, text.p);
+	switch (queue_show_body(id)) {
+	case 'K':
+		return EXITCODE_DONE;
+	case 'D':
+		return unknown(a->ids[0]);
+	case '\0':
+		return queue_ask_failed();
+	default:
 		return EXITCODE_TEMPORARY;
 	}
-	int code = copy_body(fd, offset, size);
-	io_close(&fd);
-	return code;
 }
 
-static int
-retry(const char *arg, uint64_t id)
-{
-	struct packet p;
+/* ---- orders ---- */
 
-	if (!ask_about('T', id, 't', &p, NULL))
-		return away("qmgr");
-	bool known = packet_get_u8(&p) != 0;
-	uint32_t n = packet_get_u32(&p);
-	if (!known)
-		return unknown(arg);
-	printf("%u recipient%s tried now\n", n, n == 1 ? "" : "s");
+static const struct order {
+	const char *name;
+	char verb; /* INTERNALS.md, "Ask: qmgr" */
+	const char *done, *flying;
+} orders[] = {
+	{ "hold", 'h', "held", "held if that fails" },
+	{ "release", 'l', "released", "not touched" },
+	{ "retry", 'r', "tried now", "not touched" },
+	{ "delete", 'd', "removed", "removed if that fails" },
+	{ "bounce", 'b', "given up", "left alone" },
+};
+
+static void
+say_done(const struct order *o, bool dry, const struct queue_obeyed *sum)
+{
+	printf("%ju recipient%s of %ju message%s %s%s\n", (uintmax_t)sum->rcpts,
+	    sum->rcpts == 1 ? "" : "s", (uintmax_t)sum->messages,
+	    sum->messages == 1 ? "" : "s", dry ? "would be " : "", o->done);
+	if (sum->flying > 0)
+		printf("%ju being delivered now: %s\n", (uintmax_t)sum->flying,
+		    o->flying);
+}
+
+static bool
+count_row(void *arg, const struct queue_row *row)
+{
+	uint64_t *n = arg;
+
+	(void)row;
+	++*n;
+	return true;
+}
+
+/* Waits until those ids are gone. */
+static int
+wait_gone(struct queue_args *a)
+{
+	for (int i = 0, tries = 0; i < a->id_count;) {
+		uint64_t n = 0;
+		if (!queue_args_id(a->ids[i], &a->what.id))
+			return EXITCODE_PERMANENT;
+		if (queue_ask_rows(&a->what, count_row, NULL, &n) < 0)
+			return queue_ask_failed();
+		if (n == 0) {
+			i++;
+			continue;
+		}
+		if (++tries > GONE_TRIES) {
+			fputs("postern queue: an attempt is still under way; "
+			      "the message goes when that ends\n",
+			    stderr);
+			return EXITCODE_TEMPORARY;
+		}
+		if (usleep(200000) < 0 && errno != EINTR)
+			return queue_ask_failed();
+	}
 	return EXITCODE_DONE;
 }
 
-/* Waits until a message with recipients in flight is gone. */
-static int
-wait_gone(uint64_t id)
+/* The reason that a bounce gives, with a status code (RFC 3463) in front. */
+static struct str
+bounce_text(struct str text)
 {
-	for (int i = 0; i < GONE_TRIES; i++) {
-		queue_view_clear();
-		if (!fetch(id))
-			return away("qmgr");
-		if (queue_view_count() == 0)
-			return EXITCODE_DONE;
-		if (usleep(200000) < 0 && errno != EINTR)
-			return away("usleep");
+	static char space[SELECT_PATTERN + 1];
+	struct buf b = BUF_ON(space);
+
+	if (text.n == 0)
+		return STR("5.0.0 given up by the postmaster");
+	if (!str_starts(text, STR("5.")))
+		buf_puts(&b, "5.0.0 ");
+	buf_put(&b, text);
+	return buf_str(&b);
+}
+
+/* Gives the order for the ids, or for what the filters leave. */
+static int
+give(const struct order *o, struct queue_args *a, struct queue_obeyed *sum)
+{
+	struct str text = o->verb == 'b' ? bounce_text(a->text) : STR("");
+	int code = EXITCODE_DONE;
+
+	for (int i = 0; i < a->id_count; i++) {
+		struct queue_obeyed one = { 0 };
+		if (!queue_args_id(a->ids[i], &a->what.id))
+			return EXITCODE_PERMANENT;
+		if (queue_ask_order(
+			o->verb, a->dry, 0, &a->what, text, NULL, &one) < 0)
+			return queue_ask_failed();
+		if (one.rcpts + one.flying + one.messages == 0)
+			code = unknown(a->ids[i]);
+		sum->messages += one.messages;
+		sum->rcpts += one.rcpts;
+		sum->flying += one.flying;
 	}
-	fputs("postern queue: an attempt is still under way; the message goes "
-	      "when that ends\n",
-	    stderr);
+	if (a->id_count > 0)
+		return code;
+	progress_begin(o->name, false);
+	int r = queue_ask_order(
+	    o->verb, a->dry, a->limit, &a->what, text, progress_at, sum);
+	progress_end();
+	return r < 0 ? queue_ask_failed() : code;
+}
+
+static int
+order(const struct order *o, struct queue_args *a)
+{
+	struct queue_obeyed sum = { 0 };
+
+	if ((a->id_count > 0) + (a->filtered || a->limit > 0) + a->all != 1) {
+		fprintf(stderr,
+		    "postern queue: %s wants one of: ids, filters, --all\n",
+		    o->name);
+		return EXITCODE_PERMANENT;
+	}
+	int code = give(o, a, &sum);
+	/* what was done before it failed is done */
+	if (code < EXITCODE_PERMANENT || sum.messages > 0)
+		say_done(o, a->dry, &sum);
+	if (code != EXITCODE_DONE)
+		return code;
+	if (sum.rcpts + sum.flying + sum.messages == 0)
+		return a->all ? EXITCODE_DONE : NOTHING;
+	if (o->verb == 'd' && sum.flying > 0 && a->id_count > 0 && !a->dry)
+		return wait_gone(a);
+	return EXITCODE_DONE;
+}
+
+/* ---- the spool ---- */
+
+static int
+settle(struct queue_args *a)
+{
+	uint64_t bound = 0;
+	uint64_t left = 0;
+	uint64_t most = 0;
+
+	(void)a;
+	progress_begin("settle", false);
+	do {
+		if (queue_ask_settle(&bound, &left) < 0) {
+			progress_end();
+			return queue_ask_failed();
+		}
+		most = left > most ? left : most;
+		progress_at(most - left, most);
+		if (left > 0 && usleep(SETTLE_US) < 0 && errno != EINTR) {
+			progress_end();
+			return queue_ask_failed();
+		}
+	} while (left > 0);
+	progress_end();
+	puts("All that waited is in files of its own, below mess/.");
+	return EXITCODE_DONE;
+}
+
+/* Becomes the program; argv[0] is "fsck". */
+static int
+fsck(char **argv)
+{
+	char space[640];
+	struct buf path = BUF_ON(space);
+	const char *program = layout_program("postern-fsck", &path);
+
+	if (program != NULL)
+		(void)execv(program, argv);
+	fprintf(stderr, "postern queue: postern-fsck: %s\n", strerror(errno));
 	return EXITCODE_TEMPORARY;
 }
 
-static int delete (const char *arg, uint64_t id)
-{
-	struct packet p;
-
-	if (!ask_about('D', id, 'd', &p, NULL))
-		return away("qmgr");
-	bool known = packet_get_u8(&p) != 0;
-	uint32_t removed = packet_get_u32(&p);
-	uint32_t flying = packet_get_u32(&p);
-	if (!known)
-		return unknown(arg);
-	printf("%u recipient%s removed\n", removed, removed == 1 ? "" : "s");
-	if (flying > 0)
-		printf(
-		    "%u being delivered now: removed if that fails\n", flying);
-	return flying > 0 && id != 0 ? wait_gone(id) : EXITCODE_DONE;
-}
-
-/* Gives the order for each ID, or for all. */
 static int
-order(int argc, char **argv, int (*give)(const char *arg, uint64_t id))
+run(const char *name, struct queue_args *a)
 {
-	int code = EXITCODE_DONE;
+	static const struct {
+		const char *name;
+		int (*run)(struct queue_args *);
+	} subs[] = {
+		{ "list", list },
+		{ "show", show },
+		{ "cat", cat },
+		{ "stats", stats },
+		{ "settle", settle },
+	};
 
-	if (argc == 0)
-		return usage();
-	if (argc == 1 && strcmp(argv[0], "--all") == 0)
-		return give("--all", 0);
-	for (int i = 0; i < argc; i++) {
-		uint64_t id;
-
-		if (!read_id(argv[i], &id))
-			return EXITCODE_PERMANENT;
-		int one = give(argv[i], id);
-		code = one > code ? one : code;
-	}
-	return code;
-}
-
-static int
-order_retry(int argc, char **argv)
-{
-	return order(argc, argv, retry);
-}
-
-static int
-order_delete(int argc, char **argv)
-{
-	return order(argc, argv, delete);
+	for (size_t i = 0; i < N_ELEMENTS(subs); i++)
+		if (strcmp(name, subs[i].name) == 0)
+			return subs[i].run(a);
+	for (size_t i = 0; i < N_ELEMENTS(orders); i++)
+		if (strcmp(name, orders[i].name) == 0)
+			return order(&orders[i], a);
+	return usage();
 }
 
 int
 cli_queue(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} subs[] = {
-		{ "list", list },
-		{ "show", show },
-		{ "cat", cat },
-		{ "retry", order_retry },
-		{ "delete", order_delete },
-	};
+	struct queue_args a;
 
+	if (argc > 1 && strcmp(argv[1], "fsck") == 0)
+		return fsck(argv + 1);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
 			fputs(help, stdout);
 			return EXITCODE_DONE;
 		}
 	}
-	for (size_t i = 0; argc > 1 && i < N_ELEMENTS(subs); i++) {
-		if (strcmp(argv[1], subs[i].name) != 0)
-			continue;
-		int code = connect_qmgr();
-		if (code == EXITCODE_DONE)
-			code = subs[i].run(argc - 2, argv + 2);
-		io_close(&sock);
-		if (fflush(stdout) != 0 || ferror(stdout))
-			return away("standard output");
-		return code;
+	if (argc < 2)
+		return usage();
+	if (!queue_args_read(&a, argc - 2, argv + 2, clock_now()))
+		return EXITCODE_PERMANENT;
+	int code = queue_ask_open();
+	if (code == EXITCODE_DONE)
+		code = run(argv[1], &a);
+	queue_ask_close();
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "postern queue: standard output: %s\n",
+		    strerror(errno));
+		return EXITCODE_TEMPORARY;
 	}
-	return usage();
+	return code;
 }

@@ -7,101 +7,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "common/clock.h"
+#include <time.h>
 #include "common/log.h"
 #include "install/json.h"
+#include "install/queue_select.h"
 
-enum { WIDE = 40, REASON = 120, SAFE = 4096 };
+enum {
+	KEPT = 10000, /* rows that are sorted before any is printed */
+	WIDEST = 40,  /* column of addresses */
+	SAFE = 4096
+};
 
-static struct queue_row *rows;
-static size_t count, room;
+struct kept {
+	struct queue_row row;
+	char *storage;
+};
 
-size_t
-queue_view_count(void)
-{
-	return count;
-}
-
-void
-queue_view_clear(void)
-{
-	for (size_t i = 0; i < count; i++)
-		free(rows[i].storage);
-	count = 0;
-}
-
-bool
-queue_view_add(const struct queue_row *row)
-{
-	if (count == room) {
-		size_t more = room == 0 ? 256 : room * 2;
-		void *bigger = reallocarray(rows, more, sizeof(rows[0]));
-		if (bigger == NULL)
-			return false;
-		rows = bigger;
-		room = more;
-	}
-	struct queue_row r = *row;
-	r.storage = malloc(r.sender.n + r.address.n + r.text.n + 1);
-	if (r.storage == NULL)
-		return false;
-	struct queue_row *kept = &rows[count++];
-	*kept = r;
-	char *p = kept->storage;
-	struct str *parts[] = { &kept->sender, &kept->address, &kept->text };
-	for (size_t i = 0; i < N_ELEMENTS(parts); i++) {
-		memcpy(p, parts[i]->p, parts[i]->n);
-		parts[i]->p = p;
-		p += parts[i]->n;
-	}
-	return true;
-}
-
-static int
-by_id(const void *a, const void *b)
-{
-	const struct queue_row *x = a;
-	const struct queue_row *y = b;
-	if (x->id != y->id)
-		return x->id < y->id ? -1 : 1;
-	return x->idx < y->idx ? -1 : x->idx > y->idx;
-}
-
-static void
-sort(void)
-{
-	if (count > 0)
-		qsort(rows, count, sizeof(rows[0]), by_id);
-}
-
-static const char *
-state_name(char state)
-{
-	switch (state) {
-	case 'n':
-		return "new";
-	case 'w':
-		return "deferred";
-	case 'h':
-		return "held";
-	case 'a':
-		return "active";
-	case 'b':
-		return "bouncing";
-	case 'm':
-		return "done";
-	}
-	return "?";
-}
+static enum queue_form form;
+static int64_t now_s;
+static size_t columns;
+static struct kept *kept;
+static size_t kept_count;
+static bool flowing; /* rows are printed as they come */
+static uint64_t rcpts, messages, last_id;
+static size_t from_width, to_width;
 
 /* ---- pieces ---- */
 
-/* s without what could play with a terminal; valid until the next call. */
-static const char *
-safe(struct str s, size_t most)
+const char *
+queue_view_safe(struct str s, size_t most)
 {
-	static char space[SAFE + 1];
+	static char spaces[2][SAFE + 1];
+	static unsigned turn;
+	char *space = spaces[turn++ % 2];
 	struct buf b = { .p = space, .cap = SAFE };
+
 	log_safe(&b, s, most < SAFE ? most : SAFE);
 	space[b.n] = '\0';
 	return space;
@@ -113,16 +53,12 @@ sender_of(const struct queue_row *r)
 	return r->sender.n == 0 ? STR("<>") : r->sender;
 }
 
-struct words {
-	char text[24];
-};
-
-/* "47s", "12m", "5h10m", "3d2h" */
-static struct words
-span(int64_t seconds)
+struct queue_words
+queue_view_span(int64_t seconds)
 {
-	struct words w;
+	struct queue_words w;
 	long long s = seconds > 0 ? seconds : 0;
+
 	if (s < 60)
 		snprintf(w.text, sizeof(w.text), "%llds", s);
 	else if (s < 3600)
@@ -137,142 +73,276 @@ span(int64_t seconds)
 	return w;
 }
 
-static struct words
-amount(uint64_t bytes)
+struct queue_words
+queue_view_amount(uint64_t bytes)
 {
-	struct words w;
-	if (bytes < 10000)
-		snprintf(w.text, sizeof(w.text), "%ju", (uintmax_t)bytes);
-	else if (bytes < 10000000)
-		snprintf(
-		    w.text, sizeof(w.text), "%juK", (uintmax_t)bytes / 1000);
+	struct queue_words w;
+	uintmax_t n = bytes;
+
+	if (n < 10000)
+		snprintf(w.text, sizeof(w.text), "%ju", n);
+	else if (n < 10000 * 1024)
+		snprintf(w.text, sizeof(w.text), "%juK", n / 1024);
 	else
-		snprintf(
-		    w.text, sizeof(w.text), "%juM", (uintmax_t)bytes / 1000000);
+		snprintf(w.text, sizeof(w.text), "%juM", n / 1048576);
 	return w;
 }
 
-static struct words
-next_of(const struct queue_row *r, int64_t now)
+struct queue_words
+queue_view_when(int64_t seconds)
 {
-	struct words none = { "-" };
-	return r->due == 0 ? none : span(r->due - now);
+	struct queue_words w = { "?" };
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) != NULL &&
+	    strftime(w.text, sizeof(w.text), "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
+		w.text[0] = '\0';
+	return w;
 }
 
-static int
-width(size_t *widest, size_t n)
+static struct queue_words
+next_of(const struct queue_row *r)
 {
-	if (n > *widest)
-		*widest = n < WIDE ? n : WIDE;
-	return (int)*widest;
+	struct queue_words none = { "-" };
+	return r->due == 0 ? none : queue_view_span(r->due - now_s);
 }
 
 /* ---- forms ---- */
 
-void
-queue_view_table(int64_t now)
+static void
+print_head(void)
 {
-	size_t from = 6, to = 9;
+	if (form == QUEUE_FORM_NARROW)
+		printf("%-16s %6s %5s %-8s %3s %7s %s\n", "ID", "AGE", "SIZE",
+		    "STATE", "TRY", "NEXT IN", "RECIPIENT");
+	if (form == QUEUE_FORM_WIDE)
+		printf("%-16s %7s %6s  %-*s  %-*s  %-8s %5s %7s  %s\n", "ID",
+		    "AGE", "SIZE", (int)from_width, "SENDER", (int)to_width,
+		    "RECIPIENT", "STATE", "TRIES", "NEXT IN", "REASON");
+}
 
-	sort();
-	if (count == 0) {
-		puts("The queue is empty.");
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		(void)width(&from, sender_of(&rows[i]).n);
-		(void)width(&to, rows[i].address.n);
-	}
-	printf("%-16s %7s %6s  %-*s  %-*s  %-8s %5s %7s  %s\n", "ID", "AGE",
-	    "SIZE", (int)from, "SENDER", (int)to, "RECIPIENT", "STATE", "TRIES",
-	    "NEXT IN", "REASON");
-	for (size_t i = 0; i < count; i++) {
-		const struct queue_row *r = &rows[i];
-		printf("%016jx %7s %6s", (uintmax_t)r->id,
-		    span(now - r->birth).text, amount(r->size).text);
-		printf("  %-*s", (int)from, safe(sender_of(r), SAFE));
-		printf("  %-*s", (int)to, safe(r->address, SAFE));
-		printf("  %-8s %5u %7s", state_name(r->state), r->attempts,
-		    next_of(r, now).text);
-		if (r->text.n > 0)
-			printf("  %s", safe(r->text, REASON));
-		putchar('\n');
-	}
+/* s cut to what is left of a line after `used` columns. */
+static void
+print_cut(const char *s, size_t used)
+{
+	size_t n = strlen(s);
+	size_t room = columns > used + 2 ? columns - used : 2;
+
+	if (n <= room)
+		printf("%s\n", s);
+	else
+		printf("%.*s..\n", (int)(room - 2), s);
 }
 
 static void
-json_time(const char *name, int64_t seconds)
+print_narrow(const struct queue_row *r)
 {
-	printf(",\"%s\":%jd", name, (intmax_t)seconds);
+	enum { COLUMNS_BEFORE = 51, INDENT = 4 };
+	static char text[SAFE * 2 + 16];
+
+	printf("%016jx %6s %5s %-8s %3u %7s ", (uintmax_t)r->id,
+	    queue_view_span(now_s - r->birth).text,
+	    queue_view_amount(r->size).text, queue_state_name(r->state),
+	    r->attempts, next_of(r).text);
+	print_cut(queue_view_safe(r->address, SAFE), COLUMNS_BEFORE);
+	snprintf(text, sizeof(text), "from %s%s%s",
+	    queue_view_safe(sender_of(r), SAFE), r->text.n > 0 ? ": " : "",
+	    queue_view_safe(r->text, SAFE));
+	printf("%*s", INDENT, "");
+	print_cut(text, INDENT);
 }
 
 static void
-json_rcpt(const struct queue_row *r)
+print_wide(const struct queue_row *r)
 {
+	printf("%016jx %7s %6s", (uintmax_t)r->id,
+	    queue_view_span(now_s - r->birth).text,
+	    queue_view_amount(r->size).text);
+	printf("  %-*s  %-*s", (int)from_width,
+	    queue_view_safe(sender_of(r), SAFE), (int)to_width,
+	    queue_view_safe(r->address, SAFE));
+	printf("  %-8s %5u %7s", queue_state_name(r->state), r->attempts,
+	    next_of(r).text);
+	if (r->text.n > 0)
+		printf("  %s", queue_view_safe(r->text, SAFE));
+	putchar('\n');
+}
+
+static void
+print_json(const struct queue_row *r, bool first)
+{
+	if (!first) {
+		putchar(',');
+	} else {
+		if (last_id != 0)
+			puts("]}");
+		printf("{\"id\":\"%016jx\",\"size\":%ju,\"arrival\":%jd,"
+		       "\"sender\":",
+		    (uintmax_t)r->id, (uintmax_t)r->size, (intmax_t)r->birth);
+		json_string(r->sender);
+		fputs(",\"recipients\":[", stdout);
+	}
 	fputs("{\"recipient\":", stdout);
 	json_string(r->address);
-	printf(",\"state\":\"%s\",\"attempts\":%u", state_name(r->state),
+	printf(",\"state\":\"%s\",\"attempts\":%u", queue_state_name(r->state),
 	    r->attempts);
 	if (r->due != 0)
-		json_time("next_attempt", r->due);
+		printf(",\"next_attempt\":%jd", (intmax_t)r->due);
 	fputs(",\"reason\":", stdout);
 	json_string(r->text);
 	putchar('}');
 }
 
-void
-queue_view_json(void)
+static void
+print_details(const struct queue_row *r, bool first)
 {
-	sort();
-	for (size_t i = 0; i < count; i++) {
-		const struct queue_row *r = &rows[i];
-		if (i > 0 && rows[i - 1].id == r->id) {
-			putchar(',');
-		} else {
-			printf("{\"id\":\"%016jx\",\"size\":%ju",
-			    (uintmax_t)r->id, (uintmax_t)r->size);
-			json_time("arrival", r->birth);
-			fputs(",\"sender\":", stdout);
-			json_string(r->sender);
-			fputs(",\"recipients\":[", stdout);
-		}
-		json_rcpt(r);
-		if (i + 1 == count || rows[i + 1].id != r->id)
-			puts("]}");
+	if (first) {
+		printf("%sid         %016jx\n", last_id != 0 ? "\n" : "",
+		    (uintmax_t)r->id);
+		printf("arrived    %s, %s ago\n",
+		    queue_view_when(r->birth).text,
+		    queue_view_span(now_s - r->birth).text);
+		printf("size       %ju bytes\n", (uintmax_t)r->size);
+		printf("sender     %s\n", queue_view_safe(sender_of(r), SAFE));
 	}
+	printf("recipient  %s\n", queue_view_safe(r->address, SAFE));
+	printf("  state    %s, %u attempt%s\n", queue_state_name(r->state),
+	    r->attempts, r->attempts == 1 ? "" : "s");
+	if (r->due != 0)
+		printf("  next     %s, in %s\n", queue_view_when(r->due).text,
+		    queue_view_span(r->due - now_s).text);
+	if (r->text.n > 0)
+		printf("  reason   %s\n", queue_view_safe(r->text, SAFE));
 }
 
-static const char *
-when(int64_t seconds)
+static void
+print(const struct queue_row *r)
 {
-	static char space[64];
-	struct buf b = BUF_ON(space);
-	clock_put_rfc5322(&b, seconds);
-	const char *text = buf_cstr(&b);
-	return text == NULL ? "?" : text;
+	bool first = r->id != last_id;
+
+	switch (form) {
+	case QUEUE_FORM_NARROW:
+		print_narrow(r);
+		break;
+	case QUEUE_FORM_WIDE:
+		print_wide(r);
+		break;
+	case QUEUE_FORM_JSON:
+		print_json(r, first);
+		break;
+	case QUEUE_FORM_DETAILS:
+		print_details(r, first);
+		break;
+	}
+	messages += first;
+	last_id = r->id;
+}
+
+/* ---- keeping ---- */
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct kept *x = a;
+	const struct kept *y = b;
+
+	if (x->row.id != y->row.id)
+		return x->row.id < y->row.id ? -1 : 1;
+	return x->row.idx < y->row.idx ? -1 : x->row.idx > y->row.idx;
+}
+
+static void
+widen(size_t *width, size_t n)
+{
+	if (n > *width)
+		*width = n < WIDEST ? n : WIDEST;
+}
+
+/* Prints what was kept; from now on nothing is. */
+static void
+flow(void)
+{
+	if (flowing)
+		return;
+	flowing = true;
+	if (kept_count == 0)
+		return;
+	qsort(kept, kept_count, sizeof(kept[0]), by_id);
+	from_width = sizeof("SENDER") - 1;
+	to_width = sizeof("RECIPIENT") - 1;
+	for (size_t i = 0; i < kept_count; i++) {
+		widen(&from_width, sender_of(&kept[i].row).n);
+		widen(&to_width, kept[i].row.address.n);
+	}
+	print_head();
+	for (size_t i = 0; i < kept_count; i++) {
+		print(&kept[i].row);
+		free(kept[i].storage);
+	}
+	kept_count = 0;
+}
+
+static bool
+keep(const struct queue_row *row)
+{
+	struct kept *k = &kept[kept_count];
+
+	k->row = *row;
+	k->storage = malloc(row->sender.n + row->address.n + row->text.n + 1);
+	if (k->storage == NULL)
+		return false;
+	char *p = k->storage;
+	struct str *parts[] = { &k->row.sender, &k->row.address, &k->row.text };
+	for (size_t i = 0; i < N_ELEMENTS(parts); i++) {
+		memcpy(p, parts[i]->p, parts[i]->n);
+		parts[i]->p = p;
+		p += parts[i]->n;
+	}
+	kept_count++;
+	return true;
 }
 
 void
-queue_view_details(int64_t now)
+queue_view_begin(enum queue_form f, int64_t now, size_t cols)
 {
-	sort();
-	for (size_t i = 0; i < count; i++) {
-		const struct queue_row *r = &rows[i];
-		if (i == 0 || rows[i - 1].id != r->id) {
-			printf("%sid         %016jx\n", i > 0 ? "\n" : "",
-			    (uintmax_t)r->id);
-			printf("arrived    %s, %s ago\n", when(r->birth),
-			    span(now - r->birth).text);
-			printf("size       %ju bytes\n", (uintmax_t)r->size);
-			printf("sender     %s\n", safe(sender_of(r), SAFE));
-		}
-		printf("recipient  %s\n", safe(r->address, SAFE));
-		printf("  state    %s, %u attempt%s\n", state_name(r->state),
-		    r->attempts, r->attempts == 1 ? "" : "s");
-		if (r->due != 0)
-			printf("  next     %s, in %s\n", when(r->due),
-			    span(r->due - now).text);
-		if (r->text.n > 0)
-			printf("  reason   %s\n", safe(r->text, SAFE));
-	}
+	form = f;
+	now_s = now;
+	columns = cols;
+	rcpts = messages = last_id = 0;
+	flowing = false;
+}
+
+bool
+queue_view_row(const struct queue_row *row)
+{
+	if (kept == NULL)
+		kept = calloc(KEPT, sizeof(kept[0]));
+	if (kept == NULL)
+		return false;
+	rcpts++;
+	if (!flowing && kept_count == KEPT)
+		flow();
+	if (!flowing)
+		return keep(row);
+	print(row);
+	return ferror(stdout) == 0;
+}
+
+uint64_t
+queue_view_count(void)
+{
+	return rcpts;
+}
+
+void
+queue_view_end(uint64_t *rcpt_count, uint64_t *message_count)
+{
+	flow();
+	if (form == QUEUE_FORM_JSON && last_id != 0)
+		puts("]}");
+	free(kept);
+	kept = NULL;
+	*rcpt_count = rcpts;
+	*message_count = messages;
 }

@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: ISC
- * queue_view: keeps the rows that qmgr lists and prints them, for `postern
- * queue`.
+ * queue_view: prints the recipients that qmgr lists, for `postern queue`, as
+ * they come: up to some thousand are sorted, oldest message first; of a longer
+ * list none but those is kept.
  */
 #ifndef QUEUE_VIEW_H
 #define QUEUE_VIEW_H
 
-#include "common/str.h"
+#include "install/queue_ask.h"
 
-/* One unfinished recipient. */
-struct queue_row {
-	uint64_t id;
-	int64_t birth, due; /* seconds since 1970; due 0: not waiting */
-	uint64_t size;
-	struct str sender, address, text;
-	uint32_t idx;
-	char state; /* n w h a b m, as in INTERNALS.md */
-	unsigned attempts;
-	char *storage; /* queue_view's own copy of the texts */
+enum queue_form {
+	QUEUE_FORM_NARROW, /* two lines of 80 columns a recipient */
+	QUEUE_FORM_WIDE,   /* one line, however long */
+	QUEUE_FORM_JSON,   /* an object a message, on a line */
+	QUEUE_FORM_DETAILS /* a paragraph a message */
 };
 
-/* Keeps a copy.  False: no memory. */
-bool queue_view_add(const struct queue_row *);
-size_t queue_view_count(void);
-void queue_view_clear(void);
-/* A line per recipient, aligned, oldest message first. */
-void queue_view_table(int64_t now);
-/* An object per message and line. */
-void queue_view_json(void);
-/* A paragraph per message. */
-void queue_view_details(int64_t now);
+/* now: seconds since 1970.  columns: of QUEUE_FORM_NARROW. */
+void queue_view_begin(enum queue_form, int64_t now, size_t columns);
+/* False: no memory, or standard output takes no more. */
+bool queue_view_row(const struct queue_row *);
+/* Recipients that came since queue_view_begin. */
+uint64_t queue_view_count(void);
+/* Prints what is left.  The number of recipients and messages that came. */
+void queue_view_end(uint64_t *rcpts, uint64_t *messages);
+
+/* s without what could play with a terminal, at most `most` characters; valid
+ * until the next call but one. */
+const char *queue_view_safe(struct str s, size_t most);
+
+struct queue_words {
+	char text[32];
+};
+/* "47s", "12m05s", "5h10m", "3d2h" */
+struct queue_words queue_view_span(int64_t seconds);
+/* "30K" */
+struct queue_words queue_view_amount(uint64_t bytes);
+/* "2026-11-22 04:28:31 +0100", in the time zone of this process */
+struct queue_words queue_view_when(int64_t seconds);
 
 #endif

@@ -147,6 +147,11 @@ queue_at(struct destination *d, uint32_t rcpt, struct str target)
 		delivery_drop(rcpt, "removed");
 		return;
 	}
+	if ((message_at(rcpt_at(rcpt)->message)->flags & MESSAGE_HELD) != 0) {
+		rcpt_set(rcpt, RCPT_HELD); /* since it was begun */
+		delivery_settle(rcpt_at(rcpt)->message);
+		return;
+	}
 	rcpt_set(rcpt, RCPT_QUEUED);
 	destination_put(d, rcpt_at(rcpt)->message, rcpt, names_take(target));
 	agents_wanted(d);

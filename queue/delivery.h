@@ -60,7 +60,7 @@ void delivery_go_on(enum schedule_channel);
 /* Is this recipient of a lot still to be delivered?  One that was removed while
  * the lot waited is let go. */
 bool delivery_in_lot(uint32_t rcpt);
-/* Lets go those that were removed while they waited in line. */
+/* Lets go those that were removed, or held, while they waited in line. */
 void delivery_let_go(void);
 /* No attempt was made: again after so many seconds. */
 void delivery_postpone(uint32_t rcpt, int64_t seconds, struct str text);
@@ -68,12 +68,30 @@ void delivery_postpone(uint32_t rcpt, int64_t seconds, struct str text);
 void delivery_finished(uint32_t rcpt);
 /* Gives a recipient up without a bounce: state MARKING. */
 void delivery_drop(uint32_t rcpt, const char *event);
-/* Takes a waiting or held recipient to an attempt now.  False: it is under way
- * already. */
+/* What an order did, or would do. */
+enum delivery_obeyed {
+	OBEYED,
+	OBEYED_LATER, /* it is with an agent: when that one is done */
+	OBEYED_NOT    /* there is nothing to do */
+};
+/* What the order `verb` (d delete, r retry, b bounce) would do now. */
+enum delivery_obeyed delivery_would_obey(uint32_t rcpt, char verb);
+/* Takes a waiting recipient, or one that is held after crashes, to an attempt
+ * now.  False: it is under way already, or an administrator holds it. */
 bool delivery_retry(uint32_t rcpt);
-/* Wants it gone.  True: the mark is on its way; false: it is with an agent, and
- * goes when that one reports, unless it was delivered. */
-bool delivery_delete(uint32_t rcpt);
+/* Wants it gone.  OBEYED: the mark is on its way; LATER: it is with an agent,
+ * and goes when that one reports, unless it was delivered. */
+enum delivery_obeyed delivery_delete(uint32_t rcpt);
+/* Holds the message (hold), also over restarts, or releases it, also after
+ * crashes; dry: only counts.  Adds to *rcpts those that this concerns and to
+ * *flying those that are being tried now.  False: it is so already.  Call
+ * delivery_let_go before anything else is started. */
+bool delivery_hold(
+    uint32_t message, bool hold, bool dry, uint32_t *rcpts, uint32_t *flying);
+/* Takes it out of wherever it waits (OBEYED: state HELD), so that, after
+ * delivery_let_go, delivery_give_up can have it bounced with this text. */
+enum delivery_obeyed delivery_pull(uint32_t rcpt);
+void delivery_give_up(uint32_t rcpt, struct str text);
 /* After a crash: the third agent that dies with a message has it held. */
 void delivery_crashed(uint32_t message);
 

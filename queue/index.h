@@ -51,7 +51,8 @@ enum message_flag {
 	MESSAGE_EPOCH = 2, /* told since queued's newest link */
 	MESSAGE_8BIT = 4,
 	MESSAGE_HELD = 8,
-	MESSAGE_SETTLE = 16 /* in delivery's list of those to look at again */
+	MESSAGE_SETTLE = 16, /* in delivery's list of those to look at again */
+	MESSAGE_PARKED = 32  /* HELD by an administrator, in queued too */
 };
 
 struct message {
@@ -80,6 +81,7 @@ struct work {
 	struct bounce *bounce; /* being made; one at a time */
 	uint32_t body_wish;    /* notes' O, unanswered; 0: none */
 	uint32_t replacing;    /* W unanswered */
+	uint32_t holds;	       /* marks that hold or release, unanswered */
 	uint8_t depth;	       /* of the recipients that those will make */
 };
 

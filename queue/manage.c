@@ -14,17 +14,16 @@
 #include "queue/agents.h"
 #include "queue/names.h"
 #include "queue/notes.h"
+#include "queue/walk.h"
 
-enum {
-	CLIENTS = 16,
-	SLOTS_AT_ONCE = 20000, /* looked at for one answer */
-	ENTRY_MAX = 2500       /* bytes of one recipient in a list */
-};
+enum { CLIENTS = 16 };
 
 struct client {
 	struct link link;
-	uint64_t body_of, gone; /* ids that it waits for; 0: none */
-	uint32_t removed;
+	uint64_t body_of; /* id of the message whose body it waits for, or 0 */
+	bool waits;	  /* for this mark, to be told this: */
+	uint64_t mark;
+	struct walk_done done;
 };
 
 static void on_packet(struct link *, struct packet *, int *, size_t);
@@ -42,106 +41,6 @@ answer(struct client *c, const struct buf *out, int fd)
 	/* a client asks one thing at a time: there is room, or it misbehaves */
 	if (out->full || !link_send(&c->link, out, fd))
 		link_close(&c->link);
-}
-
-/* ---- list ---- */
-
-static char
-state_letter(const struct rcpt *r)
-{
-	switch ((enum rcpt_state)r->state) {
-	case RCPT_NEW:
-		return 'n';
-	case RCPT_WAITING:
-		return 'w';
-	case RCPT_HELD:
-		return 'h';
-	case RCPT_ASKING:
-	case RCPT_QUEUED:
-	case RCPT_FLYING:
-	case RCPT_REPLACING:
-		return 'a';
-	case RCPT_FAILED:
-		return 'b';
-	case RCPT_MARKING:
-		return 'm';
-	case RCPT_DONE:
-	case RCPT_FREE:
-	case RCPT_STATES:
-		break;
-	}
-	return '\0';
-}
-
-static void
-put_entry(struct buf *out, const struct rcpt *r)
-{
-	const struct message *m = message_at(r->message);
-	packet_u64(out, message_id(m));
-	packet_u64(out, m->birth);
-	packet_u64(out, m->size);
-	packet_str(out, names_str(m->sender));
-	packet_u32(out, r->idx);
-	packet_str(out, names_str(r->name));
-	packet_u8(out, (uint8_t)state_letter(r));
-	packet_u8(out, r->attempts);
-	packet_u64(out, (uint64_t)delivery_when(r));
-	packet_str(out, names_str(r->text));
-}
-
-/* The recipient behind this one: of the message, or (0) of all. */
-static uint32_t
-behind(uint32_t rcpt, uint32_t message)
-{
-	if (message != 0)
-		return rcpt_at(rcpt)->sibling;
-	return rcpt + 1 < index_rcpt_end() ? rcpt + 1 : 0;
-}
-
-static uint32_t
-list_begin(uint32_t cursor, uint64_t id, uint32_t message)
-{
-	if (id == 0) {
-		if (cursor == 0)
-			cursor = 1;
-		return cursor < index_rcpt_end() ? cursor : 0;
-	}
-	if (message == 0)
-		return 0;
-	if (cursor == 0)
-		return message_at(message)->first;
-	if (cursor >= index_rcpt_end() || rcpt_at(cursor)->message != message ||
-	    rcpt_at(cursor)->state == RCPT_FREE)
-		return 0; /* gone since */
-	return cursor;
-}
-
-static void
-on_list(struct client *c, struct packet *p)
-{
-	static char entries_space[PACKET_MAX];
-	struct buf entries = BUF_ON(entries_space);
-	struct buf out = BUF_ON(space);
-	uint32_t cursor = packet_get_u32(p);
-	uint64_t id = packet_get_u64(p);
-	uint32_t message = id == 0 ? 0 : index_find(id);
-	uint32_t rcpt = list_begin(cursor, id, message);
-	uint32_t n = 0;
-	for (unsigned i = 0; rcpt != 0 && i < SLOTS_AT_ONCE &&
-			     entries.n + ENTRY_MAX < PACKET_MAX;
-	     i++) {
-		const struct rcpt *r = rcpt_at(rcpt);
-		if (state_letter(r) != '\0') {
-			put_entry(&entries, r);
-			n++;
-		}
-		rcpt = behind(rcpt, message);
-	}
-	packet_begin(&out, 'l');
-	packet_u32(&out, rcpt);
-	packet_u32(&out, n);
-	buf_put(&out, buf_str(&entries));
-	answer(c, &out, -1);
 }
 
 /* ---- cat ---- */
@@ -163,21 +62,24 @@ send_body(struct client *c, uint32_t message, char verdict, struct str text)
 	answer(c, &out, there ? w->fd : -1);
 }
 
-static void
+static bool
 on_cat(struct client *c, struct packet *p)
 {
 	uint64_t id = packet_get_u64(p);
+	if (!packet_end(p))
+		return false;
 	uint32_t message = index_find(id);
 	if (message == 0) {
 		send_body(c, 0, 'D', STR("no such message in the queue"));
-		return;
+		return true;
 	}
 	if (message_work(message)->fd >= 0) {
 		send_body(c, message, 'K', STR(""));
-		return;
+		return true;
 	}
 	c->body_of = id;
 	notes_body(message);
+	return true;
 }
 
 void
@@ -190,86 +92,47 @@ manage_body(uint32_t message, bool there, struct str text)
 			    &clients[i], message, there ? 'K' : 'Z', text);
 }
 
-/* ---- retry, delete ---- */
-
-static uint32_t
-retry_message(uint32_t message)
-{
-	uint32_t n = 0;
-	for (uint32_t r = message_at(message)->first; r != 0;
-	     r = rcpt_at(r)->sibling)
-		n += delivery_retry(r);
-	return n;
-}
+/* ---- list, orders ---- */
 
 static void
-on_retry(struct client *c, struct packet *p)
+send_done(struct client *c)
 {
 	struct buf out = BUF_ON(space);
-	uint64_t id = packet_get_u64(p);
-	uint32_t message = id == 0 ? 0 : index_find(id);
-	uint32_t n = message == 0 ? 0 : retry_message(message);
-	if (id == 0)
-		for (uint32_t i = 1; i < index_message_end(); i++)
-			if (message_used(i))
-				n += retry_message(i);
-	packet_begin(&out, 't');
-	packet_u8(&out, id == 0 || message != 0);
-	packet_u32(&out, n);
+	walk_answer(&c->done, &out);
+	c->waits = false;
 	answer(c, &out, -1);
 }
 
-static void
-delete_message(uint32_t message, uint32_t *removed, uint32_t *flying)
+/* Answered when all that it changed is durable, so that an order that was
+ * answered holds. */
+static bool
+on_order(struct client *c, struct packet *p)
 {
-	for (uint32_t r = message_at(message)->first; r != 0;
-	     r = rcpt_at(r)->sibling) {
-		if (rcpt_at(r)->state == RCPT_DONE)
-			continue;
-		if (delivery_delete(r))
-			++*removed;
-		else
-			++*flying;
-	}
-}
-
-static void
-send_deleted(struct client *c, bool known, uint32_t flying)
-{
-	struct buf out = BUF_ON(space);
-	packet_begin(&out, 'd');
-	packet_u8(&out, known);
-	packet_u32(&out, c->removed);
-	packet_u32(&out, flying);
-	c->gone = 0;
-	answer(c, &out, -1);
-}
-
-static void
-on_delete(struct client *c, struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	uint32_t message = id == 0 ? 0 : index_find(id);
-	uint32_t flying = 0;
-	c->removed = 0;
-	if (message != 0)
-		delete_message(message, &c->removed, &flying);
-	if (id == 0)
-		for (uint32_t i = 1; i < index_message_end(); i++)
-			if (message_used(i))
-				delete_message(i, &c->removed, &flying);
-	if (message != 0 && flying == 0)
-		c->gone = id; /* manage_gone answers */
-	else
-		send_deleted(c, id == 0 || message != 0, flying);
+	if (!walk_order(p, &c->done))
+		return false;
+	c->mark = notes_newest_mark();
+	c->waits = !notes_is_durable(c->mark);
+	if (!c->waits)
+		send_done(c);
+	return true;
 }
 
 void
-manage_gone(uint64_t id)
+manage_marked(void)
 {
 	for (size_t i = 0; i < CLIENTS; i++)
-		if (clients[i].gone == id)
-			send_deleted(&clients[i], true, 0);
+		if (clients[i].waits && notes_is_durable(clients[i].mark))
+			send_done(&clients[i]);
+}
+
+static bool
+on_list(struct client *c, struct packet *p)
+{
+	struct buf out = BUF_ON(space);
+	if (!walk_list(p, &out))
+		return false;
+	answer(c, &out, -1);
+	return true;
 }
 
 /* ---- status ---- */
@@ -308,9 +171,11 @@ both(enum rcpt_state state)
 	return index_count(state, false) + index_count(state, true);
 }
 
-static void
-on_status(struct client *c)
+static bool
+on_status(struct client *c, struct packet *p)
 {
+	if (!packet_end(p))
+		return false;
 	struct buf out = BUF_ON(space);
 	const struct delivery_totals *t = delivery_totals();
 	struct agents_counts agents = agents_count();
@@ -347,6 +212,7 @@ on_status(struct client *c)
 	for (size_t i = 0; i < N_ELEMENTS(values); i++)
 		put_value(&out, values[i].name, values[i].value);
 	answer(c, &out, -1);
+	return true;
 }
 
 /* ---- clients ---- */
@@ -357,32 +223,30 @@ client_of(struct link *l)
 	return (struct client *)(void *)l; /* its first member */
 }
 
+/* False: it breaks the rules. */
+static bool
+on_question(struct client *c, struct packet *p)
+{
+	switch (p->bad || c->body_of != 0 || c->waits ? '\0' : p->type) {
+	case 'L':
+		return on_list(c, p);
+	case 'A':
+		return on_order(c, p);
+	case 'B':
+		return on_cat(c, p);
+	case 'Q':
+		return on_status(c, p);
+	default:
+		return false;
+	}
+}
+
 static void
 on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
-	struct client *c = client_of(l);
-	struct packet look = *p;
 	(void)fds;
 	(void)nfds;
-	if (look.type == 'L')
-		(void)packet_get_u32(&look);
-	if (look.type != 'Q')
-		(void)packet_get_u64(&look);
-	if (!packet_end(&look) || c->body_of != 0 || c->gone != 0) {
-		link_close(l);
-		return;
-	}
-	if (p->type == 'L')
-		on_list(c, p);
-	else if (p->type == 'B')
-		on_cat(c, p);
-	else if (p->type == 'T')
-		on_retry(c, p);
-	else if (p->type == 'D')
-		on_delete(c, p);
-	else if (p->type == 'Q')
-		on_status(c);
-	else
+	if (!on_question(client_of(l), p))
 		link_close(l);
 }
 
@@ -396,7 +260,8 @@ static void
 on_lost(struct link *l)
 {
 	struct client *c = client_of(l);
-	c->body_of = c->gone = 0;
+	c->body_of = 0;
+	c->waits = false;
 }
 
 static bool

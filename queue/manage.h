@@ -12,7 +12,7 @@
 void manage_open(int listen_fd);
 /* queued answered the request for the body; text: why there is none. */
 void manage_body(uint32_t message, bool there, struct str text);
-/* The message has left the queue. */
-void manage_gone(uint64_t id);
+/* Marks have become durable: orders that wait for them are answered. */
+void manage_marked(void);
 
 #endif

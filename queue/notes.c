@@ -20,8 +20,11 @@ enum {
 	RCPT_CAP = 16 * 1024 * 1024, /* about 2 GiB: more is not taken in */
 	MARKS_A_PACKET = 2500,	     /* 13 bytes each */
 	NOTE_MORE = 1,
-	NOTE_8BIT = 2
+	NOTE_8BIT = 2,
+	NOTE_HELD = 4
 };
+
+#define WHOLE_MESSAGE UINT32_MAX /* idx of a mark that holds or releases */
 
 static void on_packet(struct link *, struct packet *, int *, size_t);
 static void on_room(struct link *);
@@ -44,6 +47,42 @@ notes_mark(uint32_t rcpt, char verdict, struct agent *agent)
 	rcpt_at(rcpt)->link = wish_add(
 	    &marks, (struct wish){
 			.subject = rcpt, .verdict = verdict, .agent = agent });
+}
+
+void
+notes_hold(uint32_t message, bool hold)
+{
+	message_work(message)->holds++;
+	(void)wish_add(&marks,
+	    (struct wish){ .subject = message, .verdict = hold ? 'H' : 'R' });
+}
+
+static bool
+is_hold(const struct wish *w)
+{
+	return w->verdict == 'H' || w->verdict == 'R';
+}
+
+uint64_t
+notes_newest_mark(void)
+{
+	return marks.last == 0 ? 0 : wish_at(marks.last)->serial;
+}
+
+bool
+notes_is_durable(uint64_t mark)
+{
+	return marks.first == 0 || wish_at(marks.first)->serial > mark;
+}
+
+static void
+put_mark(struct buf *out, const struct wish *w)
+{
+	uint32_t message =
+	    is_hold(w) ? w->subject : rcpt_at(w->subject)->message;
+	packet_u64(out, message_id(message_at(message)));
+	packet_u32(out, is_hold(w) ? WHOLE_MESSAGE : rcpt_at(w->subject)->idx);
+	packet_u8(out, (uint8_t)w->verdict);
 }
 
 void
@@ -80,12 +119,8 @@ flush_marks(void)
 		packet_begin(&out, 'M');
 		packet_u32(&out, n);
 		for (uint32_t i = 0; i < n; i++) {
-			const struct wish *w = wish_at(number);
-			const struct rcpt *r = rcpt_at(w->subject);
-			packet_u64(&out, message_id(message_at(r->message)));
-			packet_u32(&out, r->idx);
-			packet_u8(&out, (uint8_t)w->verdict);
-			number = w->after;
+			put_mark(&out, wish_at(number));
+			number = wish_at(number)->after;
 		}
 		if (!link_send(&queued, &out, -1))
 			return false;
@@ -217,7 +252,9 @@ on_note(struct packet *p, int *fds, size_t nfds)
 	}
 	uint32_t message = index_find(id);
 	if (message == 0)
-		message = index_add(id, birth, size, sender, 0);
+		message = index_add(id, birth, size, sender,
+		    (flags & NOTE_HELD) == 0 ? 0
+					     : MESSAGE_HELD | MESSAGE_PARKED);
 	struct message *m = message_at(message);
 	set_flag(m, MESSAGE_EPOCH, epoch);
 	set_flag(m, MESSAGE_MORE, (flags & NOTE_MORE) != 0);
@@ -277,6 +314,24 @@ end_wish(struct wishes *list, uint32_t number, uint64_t id, uint32_t idx)
 	agents_let_go(agent);
 }
 
+/* The oldest hold or release of the message is durable. */
+static void
+on_held(uint64_t id)
+{
+	uint32_t message = index_find(id);
+	if (message == 0)
+		return;
+	for (uint32_t i = marks.first; i != 0; i = wish_at(i)->after) {
+		const struct wish *w = wish_at(i);
+		if (!is_hold(w) || w->subject != message)
+			continue;
+		wish_remove(&marks, i);
+		message_work(message)->holds--;
+		delivery_settle(message);
+		return;
+	}
+}
+
 static void
 on_marked(struct packet *p)
 {
@@ -286,6 +341,10 @@ on_marked(struct packet *p)
 		uint32_t idx = packet_get_u32(p);
 		if (p->bad)
 			break;
+		if (idx == WHOLE_MESSAGE) {
+			on_held(id);
+			continue;
+		}
 		uint32_t rcpt = named(id, idx, RCPT_MARKING);
 		if (rcpt == 0 || rcpt_at(rcpt)->link == 0)
 			continue; /* asked twice, over two links */
@@ -295,6 +354,7 @@ on_marked(struct packet *p)
 	}
 	if (!packet_end(p))
 		link_complain(&queued, p->type);
+	manage_marked();
 }
 
 static void

@@ -17,6 +17,12 @@ int64_t notes_last(void);
 /* The recipient (already MARKING) ends with K or D.  agent: acknowledged when
  * the mark is durable; may be NULL. */
 void notes_mark(uint32_t rcpt, char verdict, struct agent *agent);
+/* The message is held, or released. */
+void notes_hold(uint32_t message, bool hold);
+/* The newest mark asked for, holds included; and: are all up to there
+ * durable? */
+uint64_t notes_newest_mark(void);
+bool notes_is_durable(uint64_t mark);
 /* Sends the W packet in *w for the recipient (already REPLACING). */
 void notes_replace(uint32_t rcpt, const struct buf *w, struct agent *agent);
 /* Asks for the message's body: agents_body, bounces_body and manage_body hear

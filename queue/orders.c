@@ -5,6 +5,7 @@
 #include "common/limits.h"
 #include "queue/agents.h"
 #include "queue/due.h"
+#include "queue/names.h"
 #include "queue/notes.h"
 #include "queue/outcome.h"
 
@@ -78,12 +79,46 @@ delivery_replaced(uint32_t rcpt, char verdict, struct str text)
 
 /* ---- by hand ---- */
 
+/* Is it with userd, with an agent, or with queued? */
+static bool
+is_flying(const struct rcpt *r)
+{
+	return r->state == RCPT_ASKING || r->state == RCPT_FLYING ||
+	       r->state == RCPT_REPLACING;
+}
+
+/* Does it wait, for whatever? */
+static bool
+is_waiting(const struct rcpt *r)
+{
+	return r->state == RCPT_NEW || r->state == RCPT_WAITING ||
+	       r->state == RCPT_HELD || r->state == RCPT_QUEUED;
+}
+
+static bool
+may_retry(const struct rcpt *r)
+{
+	return (r->state == RCPT_WAITING || r->state == RCPT_HELD) &&
+	       (message_at(r->message)->flags & MESSAGE_PARKED) == 0;
+}
+
+enum delivery_obeyed
+delivery_would_obey(uint32_t rcpt, char verb)
+{
+	const struct rcpt *r = rcpt_at(rcpt);
+	if (verb == 'r')
+		return may_retry(r) ? OBEYED : OBEYED_NOT;
+	if (is_waiting(r))
+		return OBEYED;
+	return is_flying(r) ? OBEYED_LATER : OBEYED_NOT;
+}
+
 bool
 delivery_retry(uint32_t rcpt)
 {
 	struct rcpt *r = rcpt_at(rcpt);
 	struct message *m = message_at(r->message);
-	if (r->state != RCPT_WAITING && r->state != RCPT_HELD)
+	if (!may_retry(r))
 		return false;
 	m->flags = (uint8_t)(m->flags & ~MESSAGE_HELD);
 	m->crashes = 0;
@@ -94,28 +129,70 @@ delivery_retry(uint32_t rcpt)
 	return true;
 }
 
-bool
+enum delivery_obeyed
 delivery_delete(uint32_t rcpt)
 {
 	struct rcpt *r = rcpt_at(rcpt);
-	switch ((enum rcpt_state)r->state) {
-	case RCPT_NEW:
-	case RCPT_WAITING:
-	case RCPT_HELD:
-	case RCPT_QUEUED:
+	if (is_waiting(r)) {
 		delivery_drop(rcpt, "removed");
-		return true;
-	case RCPT_ASKING:
-	case RCPT_FLYING:
-	case RCPT_REPLACING:
-		r->flags |= RCPT_DELETE;
+		return OBEYED;
+	}
+	if (!is_flying(r))
+		return OBEYED_NOT;
+	r->flags |= RCPT_DELETE;
+	return OBEYED_LATER;
+}
+
+enum delivery_obeyed
+delivery_pull(uint32_t rcpt)
+{
+	struct rcpt *r = rcpt_at(rcpt);
+	if (!is_waiting(r))
+		return is_flying(r) ? OBEYED_LATER : OBEYED_NOT;
+	if (r->state == RCPT_WAITING)
+		due_remove(rcpt);
+	if (r->state == RCPT_QUEUED)
+		delivery_leave_line(rcpt);
+	rcpt_set(rcpt, RCPT_HELD);
+	delivery_settle(r->message);
+	return OBEYED;
+}
+
+static void
+log_hold(const struct message *m, bool hold)
+{
+	LOG(INFO, hold ? "hold" : "release", F_ID(message_id(m)),
+	    F_STR("sender", names_str(m->sender)));
+}
+
+bool
+delivery_hold(
+    uint32_t message, bool hold, bool dry, uint32_t *rcpts, uint32_t *flying)
+{
+	struct message *m = message_at(message);
+	bool parked = (m->flags & MESSAGE_PARKED) != 0;
+	if (m->live == 0 || (hold ? parked : (m->flags & MESSAGE_HELD) == 0))
 		return false;
-	case RCPT_FAILED:
-	case RCPT_MARKING:
-	case RCPT_DONE:
-	case RCPT_FREE:
-	case RCPT_STATES:
-		return true;
+	if (!dry) {
+		log_hold(m, hold);
+		unsigned both = MESSAGE_HELD | MESSAGE_PARKED;
+		m->flags = (uint8_t)(hold ? m->flags | both : m->flags & ~both);
+		m->crashes = 0;
+		if (hold || parked)
+			notes_hold(message, hold);
+	}
+	for (uint32_t i = m->first; i != 0; i = rcpt_at(i)->sibling) {
+		struct rcpt *r = rcpt_at(i);
+		*flying += is_flying(r);
+		*rcpts += is_waiting(r);
+		if (dry)
+			continue;
+		if (hold) {
+			(void)delivery_pull(i);
+		} else if (r->state == RCPT_HELD) {
+			r->flags |= RCPT_FORCE;
+			delivery_start(i);
+		}
 	}
 	return true;
 }

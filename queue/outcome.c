@@ -104,16 +104,21 @@ delivery_postpone(uint32_t rcpt, int64_t seconds, struct str text)
 }
 
 void
+delivery_leave_line(uint32_t rcpt)
+{
+	rcpt_at(rcpt)->flags |= RCPT_IN_LOT;
+	removed_in_line++;
+}
+
+void
 delivery_drop(uint32_t rcpt, const char *event)
 {
 	struct rcpt *r = rcpt_at(rcpt);
 	delivery_log(LOG_INFO, event, r, names_str(r->text), STR(""));
 	if (r->state == RCPT_WAITING)
 		due_remove(rcpt);
-	if (r->state == RCPT_QUEUED) {
-		r->flags |= RCPT_IN_LOT;
-		removed_in_line++;
-	}
+	if (r->state == RCPT_QUEUED)
+		delivery_leave_line(rcpt);
 	rcpt_set(rcpt, RCPT_MARKING);
 	notes_mark(rcpt, 'D', NULL);
 	delivery_settle(r->message);
@@ -144,6 +149,12 @@ fail(uint32_t rcpt, struct str text, struct str host)
 		delivery_group(r->message, w->failed_at);
 	}
 	delivery_settle(r->message);
+}
+
+void
+delivery_give_up(uint32_t rcpt, struct str text)
+{
+	fail(rcpt, text, STR(""));
 }
 
 static void

@@ -3,18 +3,21 @@ PROGS += postern-qmgr postern-bounce
 QMGR_PURE := queue/pool.o queue/wishes.o queue/names.o queue/index.o queue/due.o \
 	queue/schedule.o queue/lot.o queue/destination.o queue/places.o
 postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
-	queue/hubs.o queue/bounces.o queue/manage.o queue/delivery.o \
+	queue/hubs.o queue/bounces.o queue/manage.o queue/walk.o queue/select.o queue/delivery.o \
 	queue/outcome.o queue/working.o queue/orders.o queue/jobs.o \
 	queue/reports.o send/route.o $(QMGR_PURE)
 postern-qmgr_LIBS := -lsodium
 postern-bounce_OBJS := queue/bounce.o queue/dsn.o queue/pool.o
-postern_OBJS += install/cli_queue.o install/queue_view.o
+postern_OBJS += queue/select.o $(addprefix install/,cli_queue.o queue_ask.o \
+	queue_select.o queue_view.o queue_ages.o queue_show.o progress.o)
 
 TOOLS += bench_qmgr
 bench_qmgr_OBJS := tests/bench/bench_qmgr.o common/packet.o common/buf.o \
 	common/str.o common/io.o common/clock.o
 
-TESTS += test_schedule test_qmgr_index test_destination test_places test_dsn
+TESTS += test_schedule test_qmgr_index test_destination test_places test_dsn \
+	test_select
+test_select_OBJS := tests/unit/test_select.o queue/select.o
 test_schedule_OBJS := tests/unit/test_schedule.o queue/schedule.o
 test_qmgr_index_OBJS := tests/unit/test_qmgr_index.o $(QMGR_PURE)
 test_qmgr_index_LIBS := -lsodium

@@ -17,7 +17,9 @@ wish_at(uint32_t number)
 uint32_t
 wish_add(struct wishes *list, struct wish wish)
 {
+	static uint64_t serial;
 	uint32_t number = pool_new(&pool);
+	wish.serial = ++serial;
 	wish.before = list->last;
 	wish.after = 0;
 	*wish_at(number) = wish;

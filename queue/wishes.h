@@ -10,12 +10,13 @@
 #include <stdint.h>
 
 struct wish {
-	uint32_t subject; /* a recipient; a message (bodies) */
+	uint32_t subject; /* a recipient; a message (bodies, verdicts H, R) */
 	uint32_t before, after;
 	char verdict;
 	struct agent *agent;
 	char *bytes; /* of malloc, or NULL: a packet ready to send */
 	size_t n;
+	uint64_t serial; /* counts up with every wish_add */
 };
 
 /* All zero: empty. */

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "queue/bounces.h"
-#include "queue/manage.h"
 #include "queue/outcome.h"
 
 enum { GROUP_MS = 10000 }; /* a bounce waits so long for the other results */
@@ -91,15 +90,12 @@ settle(uint32_t message)
 		bounces_start(message);
 	w = message_working(message);
 	if (w != NULL && w->bounce == NULL && w->body_wish == 0 &&
-	    w->failed == 0 && (m->flags & MESSAGE_MORE) == 0) {
+	    w->holds == 0 && w->failed == 0 && (m->flags & MESSAGE_MORE) == 0) {
 		body_close(w);
 		message_rest(message);
 	}
-	if (m->work == 0) {
-		uint64_t id = message_id(m);
-		if (!index_sweep(message))
-			manage_gone(id);
-	}
+	if (m->work == 0)
+		(void)index_sweep(message);
 }
 
 void

@@ -305,12 +305,31 @@ class World:
         self.role.links.append(s)
         return s
 
+    @staticmethod
+    def selection(id_=0, born=(0, 0), size=(0, 0), sender="", rcpt="",
+                  domain="", reason="", states=""):
+        return (b"".join(map(u64, (id_, *born, *size))) +
+                b"".join(map(text, (sender, rcpt, domain, reason, states))))
+
+    def order(self, sock, verb, id_=0, why=""):
+        """Orders (h hold, l release, r retry, d delete, b bounce)."""
+        sock.send(b"A" + verb.encode() + u8(0) + u64(0) + u32(0) +
+                  self.selection(id_) + text(why))
+
+    @staticmethod
+    def obeyed(sock):
+        """(messages, recipients, in flight) of the answer."""
+        p = take(sock, "a")
+        p.u64(), p.u32(), p.u32()
+        return p.u32(), p.u32(), p.u32()
+
     def listing(self, id_=0):
         s, cursor, rows = self.control(), 0, []
         while True:
-            s.send(b"L" + u32(cursor) + u64(id_))
+            s.send(b"L" + u64(cursor) + self.selection(id_))
             p = take(s, "l")
-            cursor = p.u32()
+            cursor = p.u64()
+            p.u32(), p.u32()
             for _ in range(p.u32()):
                 rows.append({
                     "id": p.u64(), "birth": p.u64(), "size": p.u64(),

@@ -102,9 +102,8 @@ def test_deferral_waits_as_qmail_and_retry_comes_at_once():
         assert row["text"] == "4.2.0 host said: 450 later"
         assert 399 <= row["due"] - birth <= 408
         c = w.control()
-        c.send(b"T" + u64(id_))
-        p = take(c, "t")
-        assert (p.u8(), p.u32()) == (1, 1)
+        w.order(c, "r", id_)
+        assert w.obeyed(c) == (1, 1, 0)
         w.body()  # it was closed while nothing was done
         job = remote.job()
         remote.report(job)
@@ -408,7 +407,7 @@ def test_agent_that_dies_thrice_has_its_message_held():
         [row] = w.listing()
         assert row["state"] == "h"
         c = w.control()
-        c.send(b"T" + u64(id_))
+        w.order(c, "r", id_)
         w.virtual()
         local = w.local()
         w.body()
@@ -516,17 +515,15 @@ def test_show_delete_and_final_removal():
         assert [r["state"] for r in rows] == (
             ["w", "a"] if domain == "hamburger.edu" else ["a", "w"])
         c = w.control()
-        c.send(b"D" + u64(id_))
-        p = take(c, "d")
-        assert (p.u8(), p.u32(), p.u32()) == (1, 1, 1)
+        w.order(c, "d", id_)
         w.wait_marks([(id_, 1 - job.idx[0], "D")])
+        assert w.obeyed(c) == (1, 1, 1)
         remote.report(job, "D", "5.0.0 no")
         w.wait_marks([(id_, job.idx[0], "D")])
         silent(w.bounce)
         w.wait_status(messages=0)
-        c.send(b"D" + u64(id_))
-        p = take(c, "d")
-        assert p.u8() == 0
+        w.order(c, "d", id_)
+        assert w.obeyed(c) == (0, 0, 0)
 
 
 def test_delete_answers_when_it_is_durable():
@@ -536,13 +533,12 @@ def test_delete_answers_when_it_is_durable():
         w.refuse(w.dialled()[0])
         w.wait_status(deferred_remote=1)
         c = w.control()
-        c.send(b"D" + u64(id_))
+        w.order(c, "d", id_)
         marks = w.marks()
         assert marks == [(id_, 0, "D")]
         silent(c)
         w.marked(marks)
-        p = take(c, "d")
-        assert (p.u8(), p.u32(), p.u32()) == (1, 1, 0)
+        assert w.obeyed(c) == (1, 1, 0)
 
 
 def test_delete_while_it_waits_in_line():
@@ -553,7 +549,7 @@ def test_delete_while_it_waits_in_line():
         job = first.job()
         id_ = w.note(["b@second.example"])
         c = w.control()
-        c.send(b"D" + u64(id_))
+        w.order(c, "d", id_)
         w.wait_marks([(id_, 0, "D")])
         w.wait_status(messages=1)
         first.report(job)
@@ -573,10 +569,9 @@ def test_delete_behind_a_server_that_keeps_silent():
         w.wait_status(queued_remote=10)
         c = w.control()
         for id_ in (ids[4], ids[0], ids[2]):
-            c.send(b"D" + u64(id_))
+            w.order(c, "d", id_)
             w.wait_marks([(id_, 0, "D"), (id_, 1, "D")])
-            p = take(c, "d")
-            assert (p.u8(), p.u32(), p.u32()) == (1, 2, 0)
+            assert w.obeyed(c) == (1, 2, 0)
         w.wait_status(messages=3)
         assert [r["id"] for r in w.listing()[1:]] == [ids[1]] * 2 + [ids[3]] * 2
 

@@ -220,7 +220,7 @@ def test_everything_is_delivered_once(seed):
                 m.restart()
             if not m.step() and m.added == MESSAGES:
                 s = w.control()
-                s.send(b"T" + u64(0))
+                w.order(s, "r")
                 packet(s)
                 s.close()
         w.wait_status(messages=0)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 """`postern queue` against a running postern-qmgr."""
 import json
+import os
+import subprocess
 import time
 
 from qmgr_world import BODY, World
+from roles import BIN
 
 REASON = "4.4.1 connection to mx.hamburger.edu refused"
 
@@ -74,8 +77,11 @@ def test_a_long_list_comes_in_many_packets():
 def test_show_and_cat():
     with World() as w:
         [id_] = deferred(w)
-        out = w.postern("show", id_)
+        process = w.cli("show", id_)
+        w.body()
+        out = process.communicate(timeout=10)[0].decode()
         assert f"id         {id_}" in out and REASON in out
+        assert "  Subject: hello\n" in out
         process = w.cli("cat", id_)
         w.body()
         assert process.communicate(timeout=10)[0] == BODY
@@ -84,10 +90,12 @@ def test_show_and_cat():
 def test_retry():
     with World() as w:
         ids = deferred(w, 2)
-        assert w.postern("retry", ids[0]) == "1 recipient tried now\n"
+        assert w.postern("retry", ids[0]) == \
+            "1 recipient of 1 message tried now\n"
         w.refuse(w.dialled()[0])
         w.wait_status(deferred_remote=2)
-        assert w.postern("retry", "--all") == "2 recipients tried now\n"
+        assert w.postern("retry", "--all") == \
+            "2 recipients of 2 messages tried now\n"
         w.dialled()
 
 
@@ -96,11 +104,14 @@ def test_delete():
         ids = deferred(w, 3)
         process = w.cli("delete", ids[1])
         w.wait_marks([(int(ids[1], 16), 0, "D")])
-        assert process.communicate(timeout=10)[0] == b"1 recipient removed\n"
+        assert process.communicate(timeout=10)[0] == \
+            b"1 recipient of 1 message removed\n"
         assert process.returncode == 0
         assert ids[1] not in w.postern("list")
-        assert w.postern("delete", "--all") == "2 recipients removed\n"
+        process = w.cli("delete", "--all")
         w.wait_marks([(int(i, 16), 0, "D") for i in (ids[0], ids[2])])
+        assert process.communicate(timeout=10)[0] == \
+            b"2 recipients of 2 messages removed\n"
         w.wait_status(messages=0)
 
 
@@ -119,14 +130,245 @@ def test_delete_in_flight_waits():
         assert process.returncode == 0 and b"1 being delivered" in out
 
 
+WHOLE = 0xffffffff  # idx of a mark that holds or releases
+
+
+def ordered(w, marks, *args):
+    """What an order prints; its marks are durable before."""
+    process = w.cli(*args)
+    w.wait_marks(marks)
+    out, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    return out.decode()
+
+
+def test_hold_and_release():
+    with World() as w:
+        ids = deferred(w, 3)
+        nums = [int(i, 16) for i in ids]
+        assert ordered(w, [(nums[0], WHOLE, "H"), (nums[2], WHOLE, "H")],
+                       "hold", ids[0], ids[2]) == \
+            "2 recipients of 2 messages held\n"
+        w.wait_status(held=2, deferred_remote=1)
+        assert "no message" in w.postern("hold", ids[0], code=1)
+        # retry leaves them alone
+        assert "0 recipients" in w.cli("retry", ids[0]).communicate()[0].decode()
+        assert w.postern("list", "--state=held", "--json").count("\n") == 2
+        assert ordered(w, [(nums[0], WHOLE, "R")], "release", ids[0]) == \
+            "1 recipient of 1 message released\n"
+        w.refuse(w.dialled()[0])
+        w.wait_status(held=1, deferred_remote=2)
+
+
+def test_what_queued_says_is_held_stays():
+    with World() as w:
+        held = w.note(["a@hamburger.edu"], flags=4)
+        free = w.note(["b@hamburger.edu"])
+        w.told()
+        key, domain, _ = w.dialled()
+        w.wait_status(held=1, messages=2)
+        w.refuse(key)
+        w.wait_status(held=1, deferred_remote=1)
+        assert [r["state"] for r in w.listing(held)] == ["h"]
+        ordered(w, [(held, WHOLE, "R")], "release", "--all")
+        w.refuse(w.dialled()[0])
+        w.wait_status(held=0, deferred_remote=2)
+        assert w.listing(free)
+
+
+def test_hold_of_what_stands_in_line():
+    """Held while it waits in a destination's queue: not delivered from there,
+    and once only after it is released."""
+    with World() as w:
+        w.told()
+        first = w.note(["a@hamburger.edu"])
+        remote = w.connect("hamburger.edu")
+        job = remote.job()
+        second = w.note(["b@hamburger.edu"])
+        w.wait_status(queued_remote=1)
+        ordered(w, [(second, WHOLE, "H"), (first, WHOLE, "H")],
+                "hold", "--all")
+        w.wait_status(held=1, queued_remote=0)
+        remote.report(job, "Z", "4.0.0 later")
+        w.wait_status(held=2)
+        remote.quiet("J")
+        ordered(w, [(second, WHOLE, "R")], "release", f"{second:016x}")
+        w.body()
+        job = remote.job()
+        assert job.id == second
+        remote.report(job, "K", "2.0.0 fine")
+        w.wait_marks([(second, 0, "K")])
+        remote.quiet("J")
+        w.wait_status(messages=1)
+
+
+def test_bounce_by_hand():
+    with World() as w:
+        [id_, other] = deferred(w, 2)
+        out = w.postern("bounce", "--text", "no such project", id_)
+        assert out == "1 recipient of 1 message given up\n"
+        w.body()
+        job = w.bounce_job()
+        assert job.id == int(id_, 16)
+        assert job.rcpts == [(0, "bob0@hamburger.edu",
+                              "5.0.0 no such project")]
+        w.bounced(job)
+        w.wait_status(messages=1, bounced=1)
+        assert other in w.postern("list")
+
+
+def test_bounce_of_what_stands_in_line():
+    with World() as w:
+        w.told()
+        w.note(["a@hamburger.edu"])
+        remote = w.connect("hamburger.edu")
+        job = remote.job()
+        second = w.note(["b@hamburger.edu"])
+        w.wait_status(queued_remote=1)
+        out = w.postern("bounce", "--all")
+        assert "1 recipient of 2 messages given up" in out
+        assert "1 being delivered now: left alone" in out
+        bounce = w.bounce_job()
+        assert bounce.id == second
+        w.bounced(bounce)
+        remote.report(job, "K", "2.0.0 fine")
+        w.wait_marks([(job.id, 0, "K")])
+        remote.quiet("J")
+        w.wait_status(messages=0)
+
+
+def test_filters():
+    with World() as w:
+        w.told()
+        now = time.time()
+        a = w.note(["x@one.example", "y@two.example"], birth=now - 7200)
+        b = w.note(["z@One.Example"], sender="", birth=now - 60,
+                   body=BODY + b"x" * 5000)
+        c = w.note(["x@three.example"], sender="news@lists.example",
+                   birth=now - 60)
+        for _ in range(3):
+            key, domain, _ = w.dialled()
+            w.refuse(key, f"4.4.1 {domain} timed out")
+        w.wait_status(deferred_remote=4)
+
+        def found(*args):
+            out = w.postern("list", "--json", *args)
+            return [(int(r["id"], 16), x["recipient"])
+                    for r in map(json.loads, out.splitlines())
+                    for x in r["recipients"]]
+
+        ax, ay = (a, "x@one.example"), (a, "y@two.example")
+        bz, cx = (b, "z@One.Example"), (c, "x@three.example")
+        assert found() == [ax, ay, bz, cx]
+        assert found("--domain", "one.example") == [ax, bz]
+        assert found("--domain=ONE.*") == [ax, bz]
+        assert found("--recipient", "x@*") == [ax, cx]
+        assert found("--sender", "<>") == [bz]
+        assert found("--sender", "*@lists.example") == [cx]
+        assert found("--older", "1h") == [ax, ay]
+        assert found("--newer", "1h") == [bz, cx]
+        assert found("--larger", "1K") == [bz]
+        assert found("--smaller", "1K") == [ax, ay, cx]
+        assert found("--reason", "TWO.EXAMPLE TIMED") == [ay]
+        assert found("--reason", "*three*out") == [cx]
+        assert found("--state", "deferred,held", "--newer=1h") == [bz, cx]
+        assert found("--limit", "2") == [ax, ay, bz]
+        assert "nothing matches" in w.postern("list", "--state=held", code=1)
+        # an order takes the recipients that match, not whole messages
+        assert w.postern("delete", "--dry-run", "--domain=one.example") == \
+            "2 recipients of 2 messages would be removed\n"
+        assert found() == [ax, ay, bz, cx]
+        assert ordered(w, [(a, 0, "D"), (b, 0, "D")], "delete",
+                       "--domain=one.example") == \
+            "2 recipients of 2 messages removed\n"
+        assert found() == [ay, cx]
+        process = w.cli("delete", "--domain=one.example")
+        assert process.communicate()[0] == \
+            b"0 recipients of 0 messages removed\n"
+        assert process.returncode == 1
+        # so many messages, and no more
+        assert "of 1 message " in ordered(
+            w, [(a, 1, "D")], "delete", "--limit=1")
+        assert found() == [cx]
+
+
+def test_stats():
+    with World() as w:
+        w.told()
+        now = time.time()
+        for i, age in enumerate((60, 60, 700, 100000)):
+            w.note([f"u{i}@hamburger.edu"], birth=now - age)
+        w.note(["a@other.example"], birth=now - 60, sender="")
+        w.refuse(w.dialled()[0], REASON)
+        w.refuse(w.dialled()[0], "4.4.1 timed out")
+        w.wait_status(deferred_remote=5)
+        head, total, most, least = w.postern("stats").splitlines()[:4]
+        assert head.split()[2:] == ["ALL", "<5", "10", "20", "40", "80",
+                                    "160", "320", "640", "1280", "more"]
+        assert total.split()[:3] == ["TOTAL", "5", "3"]
+        assert most.split() == ["hamburger.edu", "4", "2", "0", "1", "0", "0",
+                                "0", "0", "0", "0", "1"]
+        assert least.split()[:3] == ["other.example", "1", "1"]
+        out = w.postern("stats")
+        assert "STATES  5 deferred\n" in out
+        assert f"       4  {REASON}" in out
+        assert all(len(line) <= 80 for line in out.splitlines())
+        assert "<>" in w.postern("stats", "--senders")
+        rows = [json.loads(x) for x in
+                w.postern("stats", "--json", "--newer=1h").splitlines()]
+        assert rows[0]["total"] == 4 and rows[0]["states"]["deferred"] == 4
+        assert rows[1] == {"domain": "hamburger.edu", "recipients": 3,
+                           "ages": [2, 0, 1, 0, 0, 0, 0, 0, 0, 0]}
+        assert {"reason": REASON, "recipients": 3} in rows
+
+
+def test_a_terminal_gets_80_columns():
+    with World() as w:
+        ids = deferred(w, 2)
+        out = subprocess.run(
+            ["script", "-qec",
+             f"stty cols 80; {BIN}/postern queue list", "/dev/null"],
+            env={**os.environ, "POSTERN_ROOT": w.folder.name},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            timeout=20).stdout.decode()
+        lines = out.replace("\r", "").splitlines()
+        assert all(len(line) <= 80 for line in lines)
+        at = lines[0].index("RECIPIENT")
+        assert lines[1].startswith(ids[0])
+        assert lines[1][at:] == "bob0@hamburger.edu"
+        assert lines[2].startswith(f"    from alice@crepes.fr: {REASON[:40]}")
+
+
+def test_only_root_and_its_own_user():
+    if os.geteuid() != 0:
+        return
+    with World() as w:
+        deferred(w)
+        os.chmod(w.folder.name, 0o755)
+        out = subprocess.run(
+            ["setpriv", "--reuid=65534", "--clear-groups", "--regid=65534",
+             str(BIN / "postern"), "queue", "delete", "--all"],
+            env={**os.environ, "POSTERN_ROOT": w.folder.name},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+        assert out.returncode == 111
+        assert b"only root" in out.stderr
+        w.wait_status(messages=1)
+
+
 def test_wrong_usage():
     with World() as w:
         w.told()
         for args in ((), ("frobnicate",), ("show",), ("cat",), ("retry",),
-                     ("delete",), ("list", "xyz"), ("show", "12")):
-            assert w.postern(*args, code=100)
-        for sub in ("show", "cat", "retry", "delete", "list"):
-            assert "no message" in w.postern(sub, "0" * 15 + "1", code=100)
+                     ("delete",), ("list", "xyz"), ("show", "12"),
+                     ("list", "--older", "2x"), ("list", "--bogus"),
+                     ("list", "--state", "happy"), ("list", "--all=1"),
+                     ("list", "--larger"), ("delete", "--all", "--older=1d"),
+                     ("bounce", "--all", "--text", "two\nlines"),
+                     ("hold", "--dry-run"), ("list", "--sender", "x" * 321)):
+            assert w.postern(*args, code=100), args
+        for sub in ("show", "cat", "retry", "delete", "list", "hold",
+                    "release", "bounce"):
+            assert "no message" in w.postern(sub, "0" * 15 + "1", code=1)
         assert "usage" in w.postern("--help")
 
 
