@@ -21,6 +21,7 @@ enum { CLIENTS = 16 };
 struct client {
 	struct link link;
 	uint64_t body_of; /* id of the message whose body it waits for, or 0 */
+	bool settles;	  /* waits to be told how far settling is */
 	bool waits;	  /* for this mark, to be told this: */
 	uint64_t mark;
 	struct walk_done done;
@@ -135,6 +136,35 @@ on_list(struct client *c, struct packet *p)
 	return true;
 }
 
+/* ---- settle ---- */
+
+static bool
+on_settle(struct client *c, struct packet *p)
+{
+	uint64_t bound = packet_get_u64(p);
+	if (!packet_end(p))
+		return false;
+	c->settles = true;
+	notes_settle(bound);
+	return true;
+}
+
+void
+manage_settled(uint64_t bound, uint64_t left)
+{
+	char text[32];
+	struct buf out = BUF_ON(text);
+	packet_begin(&out, 'f');
+	packet_u64(&out, bound);
+	packet_u64(&out, left);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		if (!clients[i].settles)
+			continue;
+		clients[i].settles = false;
+		answer(&clients[i], &out, -1);
+	}
+}
+
 /* ---- status ---- */
 
 static void
@@ -227,7 +257,8 @@ client_of(struct link *l)
 static bool
 on_question(struct client *c, struct packet *p)
 {
-	switch (p->bad || c->body_of != 0 || c->waits ? '\0' : p->type) {
+	switch (p->bad || c->body_of != 0 || c->waits || c->settles ? '\0'
+								    : p->type) {
 	case 'L':
 		return on_list(c, p);
 	case 'A':
@@ -236,6 +267,8 @@ on_question(struct client *c, struct packet *p)
 		return on_cat(c, p);
 	case 'Q':
 		return on_status(c, p);
+	case 'F':
+		return on_settle(c, p);
 	default:
 		return false;
 	}
@@ -261,7 +294,7 @@ on_lost(struct link *l)
 {
 	struct client *c = client_of(l);
 	c->body_of = 0;
-	c->waits = false;
+	c->waits = c->settles = false;
 }
 
 static bool

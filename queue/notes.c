@@ -33,6 +33,8 @@ static void on_lost(struct link *);
 static struct link queued = LINK_DOWN("queued", on_packet, on_room, on_lost);
 static struct wishes marks, replaces, bodies;
 static bool told, overflow;
+static bool settle_asked, settle_unsent;
+static uint64_t settle_bound;
 static bool epoch;
 static int64_t last_note;
 static char space[PACKET_MAX];
@@ -107,6 +109,25 @@ notes_body(uint32_t message)
 		    wish_add(&bodies, (struct wish){ .subject = message });
 }
 
+void
+notes_settle(uint64_t bound)
+{
+	settle_asked = settle_unsent = true;
+	settle_bound = bound;
+}
+
+static void
+flush_settle(void)
+{
+	char text[16];
+	struct buf out = BUF_ON(text);
+	if (!settle_unsent)
+		return;
+	packet_begin(&out, 'S');
+	packet_u64(&out, settle_bound);
+	settle_unsent = !link_send(&queued, &out, -1);
+}
+
 static bool
 flush_marks(void)
 {
@@ -164,6 +185,8 @@ notes_flush(void)
 	if (overflow && index_rcpts() < RCPT_CAP / 2)
 		die(EXITCODE_TEMPORARY,
 		    "the index was full; starting anew to read the rest", 0);
+	if (told)
+		flush_settle();
 	if (told && flush_marks() && flush_replaces())
 		flush_bodies();
 }
@@ -443,8 +466,21 @@ on_told(void)
 	wishes_again(&marks);
 	wishes_again(&replaces);
 	wishes_again(&bodies);
+	settle_unsent = settle_asked;
 	LOG(INFO, "index", F_NUM("messages", index_messages()),
 	    F_NUM("recipients", index_rcpts()));
+}
+
+static void
+on_settled(struct packet *p)
+{
+	uint64_t bound = packet_get_u64(p);
+	uint64_t left = packet_get_u64(p);
+	if (!packet_end(p))
+		link_complain(&queued, p->type);
+	else if (settle_asked)
+		manage_settled(bound, left);
+	settle_asked = false;
 }
 
 static void
@@ -469,6 +505,9 @@ on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 		break;
 	case 'o':
 		on_body(p, fds, nfds);
+		break;
+	case 's':
+		on_settled(p);
 		break;
 	default:
 		link_complain(l, p->type);

@@ -28,6 +28,9 @@ void notes_replace(uint32_t rcpt, const struct buf *w, struct agent *agent);
 /* Asks for the message's body: agents_body, bounces_body and manage_body hear
  * of it.  A second call before the answer does nothing. */
 void notes_body(uint32_t message);
+/* Asks queued how far it is in making files of what came up to the bound (0:
+ * up to now); manage_settled hears of it. */
+void notes_settle(uint64_t bound);
 /* Sends what has gathered; call before each wait. */
 void notes_flush(void);
 

@@ -14,6 +14,7 @@
 #include "queue/change.h"
 #include "queue/found.h"
 #include "queue/note.h"
+#include "queue/tend.h"
 
 enum {
 	HELD_MAX = 1024, /* descriptors given with notes that are not done */
@@ -46,6 +47,8 @@ static struct bytes marked = { .vital = true }; /* 12 bytes each, as in `m` */
 /* each a struct replaced and its bytes */
 static struct bytes answers = { .vital = true };
 static struct bytes wanted = { .vital = true }; /* ids of O */
+static bool settle_asked;			/* S is not answered yet */
+static uint64_t settle_bound;
 static char space[PACKET_MAX];
 static char groups[PACKET_MAX - NOTE_HEAD];
 static char incoming[PACKET_MAX];
@@ -355,6 +358,22 @@ send_wanted(void)
 	return true;
 }
 
+/* How far settling is. */
+static bool
+send_settled(void)
+{
+	char text[32];
+	struct buf b = BUF_ON(text);
+	if (!settle_asked)
+		return true;
+	uint64_t left = tend_settle(&settle_bound);
+	packet_begin(&b, 's');
+	packet_u64(&b, settle_bound);
+	packet_u64(&b, left);
+	settle_asked = !tell(&b, NULL);
+	return !settle_asked;
+}
+
 static bool
 send_notes(void)
 {
@@ -380,8 +399,8 @@ teller_run(void)
 	}
 	if (watch.fd < 0)
 		return;
-	bool all =
-	    send_replaced() && send_wanted() && send_marked() && send_notes();
+	bool all = send_replaced() && send_settled() && send_wanted() &&
+		   send_marked() && send_notes();
 	want_output(!all);
 }
 
@@ -439,6 +458,14 @@ on_open(struct packet *p)
 	return true;
 }
 
+static bool
+on_settle(struct packet *p)
+{
+	settle_bound = packet_get_u64(p);
+	settle_asked = packet_end(p);
+	return settle_asked;
+}
+
 static void
 take_packet(struct packet *p)
 {
@@ -449,6 +476,8 @@ take_packet(struct packet *p)
 		ok = on_replace(p);
 	else if (p->type == 'O')
 		ok = on_open(p);
+	else if (p->type == 'S')
+		ok = on_settle(p);
 	if (!ok)
 		LOG(ERROR, "bad-packet", F_TEXT("peer", "qmgr"));
 }

@@ -28,6 +28,7 @@ static unsigned outstanding;
 static bool making;   /* a segment */
 static bool removing; /* files, until none is left */
 static int64_t paused_until, next_removal;
+static uint64_t upto; /* ids up to this are to be in files; 0: as needed */
 static struct draft *waiting, *last_waiting, *publishing;
 
 /* ---- requests ---- */
@@ -212,13 +213,14 @@ flush_dirty(uint32_t number)
 	}
 }
 
+/* Has files made of its messages, as far as their ids go up to bound. */
 static void
-settle_live(struct segment *seg)
+settle_live(struct segment *seg, uint64_t bound)
 {
 	while (seg->live.head != LEDGER_NONE && may_ask()) {
 		uint32_t slot = seg->live.head;
 		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-		if (!ask_make(e, seg))
+		if (e->id > bound || !ask_make(e, seg))
 			return;
 		ledger_unlink(&spool->ledger, &seg->live, slot);
 		ledger_push(&spool->ledger, &seg->settled, slot);
@@ -289,6 +291,64 @@ is_closed(const struct segment *seg)
 	return seg->state == SEGMENT_FULL || seg->state == SEGMENT_FAILED;
 }
 
+static void
+settle_wanted(void)
+{
+	struct journal *j = &spool->journal;
+	for (uint32_t n = j->oldest; n <= j->newest && may_ask(); n++) {
+		struct segment *seg = journal_at(j, n);
+		if (seg != NULL)
+			settle_live(seg, upto);
+	}
+	flush_dirty(UINT32_MAX);
+}
+
+/* Is all that its file is to hold durable there? */
+static bool
+is_settled(const struct ledger_entry *e)
+{
+	return (e->flags & LEDGER_FILE) != 0 && e->dirty == 0 &&
+	       e->flushing == 0;
+}
+
+/* Every message is looked at: only when the lists say that none is left. */
+static uint64_t
+count_unsettled(uint64_t bound)
+{
+	const struct ledger *l = &spool->ledger;
+	uint64_t n = 0;
+	for (uint32_t i = l->oldest; i != LEDGER_NONE; i = l->entry[i].newer)
+		n += l->entry[i].id <= bound && l->entry[i].left > 0 &&
+		     !is_settled(&l->entry[i]);
+	return n;
+}
+
+uint64_t
+tend_settle(uint64_t *bound)
+{
+	struct journal *j = &spool->journal;
+	uint64_t left = spool->dirty.count;
+	if (*bound == 0)
+		*bound = spool->last_id;
+	upto = *bound > upto ? *bound : upto;
+	for (uint32_t n = j->oldest; n <= j->newest; n++) {
+		const struct segment *seg = journal_at(j, n);
+		if (seg == NULL)
+			continue;
+		uint32_t head = seg->live.head;
+		left += seg->settled.count;
+		if (head != LEDGER_NONE &&
+		    ledger_at(&spool->ledger, head)->id <= *bound)
+			left += seg->live.count;
+	}
+	if (left > 0)
+		return left;
+	left = count_unsettled(*bound);
+	/* one that failed once stands behind younger ones: take them too */
+	upto = left == 0 ? 0 : spool->last_id;
+	return left;
+}
+
 int
 tend_run(void)
 {
@@ -302,16 +362,18 @@ tend_run(void)
 	make_segment();
 	int timeout = remove_gone(now);
 	struct segment *seg = journal_at(j, j->oldest);
+	if (upto != 0)
+		settle_wanted();
 	if (freed)
 		return 0; /* perhaps the next one, too */
 	if (seg == NULL || !is_closed(seg) || !pressure(j))
 		return timeout;
-	settle_live(seg);
+	settle_live(seg, UINT64_MAX);
 	if (seg->dirty > 0)
 		flush_dirty(seg->number);
 	struct segment *next = journal_at(j, seg->number + 1);
 	if (next != NULL && is_closed(next))
-		settle_live(next);
+		settle_live(next, UINT64_MAX);
 	return timeout;
 }
 

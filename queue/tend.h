@@ -12,6 +12,10 @@
 void tend_init(struct spool *, int fd);
 /* Has a large message synced and named; commit_published gets the outcome. */
 void tend_publish(struct draft *);
+/* An administrator wants all that has an id up to *bound (0: all that is there
+ * now; it is set then) in files.  How many messages are not yet; the work goes
+ * on while it is asked for. */
+uint64_t tend_settle(uint64_t *bound);
 /* Frees segments, and gives settle what it can take.  Milliseconds until it
  * wants to be called again, or -1. */
 int tend_run(void);

@@ -256,6 +256,9 @@ class Qmgr:
         elif f.type == "w":
             key = f.u64(), f.u32()
             self.replaced[key] = chr(f.u8()), f.str()
+        elif f.type == "s":
+            self.settled = f.u64(), f.u64()
+            f.end()
         elif f.type == "o":
             qid, verdict = f.u64(), chr(f.u8())
             offset, size, why = f.u64(), f.u64(), f.str()
@@ -303,6 +306,13 @@ class Qmgr:
                   b"".join(text(a) for a in addresses))
         self.until(lambda: (qid, idx) in self.replaced)
         return self.replaced.pop((qid, idx))
+
+    def settle(self, bound=0):
+        """(bound, left) of queued's answer."""
+        self.settled = None
+        self.send(b"S" + u64(bound))
+        self.until(lambda: self.settled)
+        return self.settled
 
     def open(self, qid):
         self.send(b"O" + u64(qid))

@@ -5,8 +5,8 @@ import os
 import subprocess
 import time
 
-from qmgr_world import BODY, World
-from roles import BIN
+from qmgr_world import BODY, World, take
+from roles import BIN, u64
 
 REASON = "4.4.1 connection to mx.hamburger.edu refused"
 
@@ -320,6 +320,25 @@ def test_stats():
         assert rows[1] == {"domain": "hamburger.edu", "recipients": 3,
                            "ages": [2, 0, 1, 0, 0, 0, 0, 0, 0, 0]}
         assert {"reason": REASON, "recipients": 3} in rows
+
+
+def test_settle():
+    with World() as w:
+        w.told()
+        process = w.cli("settle")
+        for left in (2, 1, 0):
+            bound = take(w.queued, "S").u64()
+            assert bound == (0 if left == 2 else 77)
+            w.queued.send(b"s" + u64(77) + u64(left))
+        out, _ = process.communicate(timeout=10)
+        assert process.returncode == 0 and b"files" in out
+        # queued is replaced meanwhile: it is asked again
+        process = w.cli("settle")
+        take(w.queued, "S")
+        w.relink("queued").send(b"E")
+        take(w.queued, "S")
+        w.queued.send(b"s" + u64(77) + u64(0))
+        assert process.wait(10) == 0
 
 
 def test_a_terminal_gets_80_columns():

@@ -521,6 +521,35 @@ def test_replacements_survive_in_files():
             {i: r for i, r in want_b.items() if i != 0}
 
 
+def test_settle_makes_files_of_all_that_waits():
+    with World() as w:
+        q, l = Qmgr(w).index(), Listen(w)
+        ids = sorted(fill(w, l, 150))  # several segments, one of them open
+        q.until(lambda: len(q.notes) == 150)
+        q.mark([(ids[0], 0)])
+        bound, left = q.settle()
+        assert bound >= ids[-1]
+        late = fill(w, l, 1)  # not asked for
+        end = time.monotonic() + 20
+        while left > 0:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+            bound, left = q.settle(bound)
+        assert set(ids) <= {
+            int(n.split("/")[-1], 16) for n in files(w, "mess")}
+        q.mark([(ids[2], 1)])
+        bound, left = q.settle()
+        while left > 0:
+            bound, left = q.settle(bound)
+        w.kill()
+        shutil.rmtree(w.spool / "journal")
+        w.start()
+        q = Qmgr(w).index()
+        assert sorted(q.notes) == sorted({*ids, *late})
+        assert sorted(q.notes[ids[0]].recipients) == [1]
+        assert sorted(q.notes[ids[2]].recipients) == [0]
+
+
 WHOLE = 0xffffffff  # idx of a mark that holds or releases
 
 
