@@ -133,25 +133,26 @@ def work(base, user, jobs, results, options):
 
 # ---- what is to be done ----
 
-def sample(most, want, index):
+def sample(most, want, index, forms):
     """Which n of 1..most, and in which form: all, or want of them."""
     if not want:
-        return [(n, *f) for n in range(1, most + 1) for f in FORMS]
+        return [(n, *f) for n in range(1, most + 1) for f in forms]
     picks = sorted({1 + round(k * (most - 1) / max(want - 1, 1))
                     for k in range(want)})
-    return [(n, *FORMS[(index + k) % len(FORMS)]) for k, n in enumerate(picks)]
+    return [(n, *forms[(index + k) % len(forms)]) for k, n in enumerate(picks)]
 
 
 def stops(counts, options):
     """{(scenario, role, call): most} to the list of jobs."""
     jobs = []
+    forms = [f for f in FORMS if options.when in (None, f[0]) and
+             options.scope in (None, f[1])]
     for index, ((name, role, call), most) in enumerate(sorted(counts.items())):
-        for n, when, scope in sample(most, options.sample, index):
+        for n, when, scope in sample(most, options.sample, index, forms):
             s = Stop(name, role, call, n, when, scope)
             if all(getattr(options, f) in (None, getattr(s, f))
-                   for f in ("role", "call", "n", "when", "scope")):
+                   for f in ("role", "call", "n")):
                 jobs.append((name, s))
-    # long ones first, so that no worker is left alone with them at the end
     return jobs
 
 
@@ -266,8 +267,11 @@ def arguments():
                    help="only K stops for each role and call")
     p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1),
                    help="suites at a time (%(default)s)")
-    for name in ("role", "call", "when", "scope"):
+    for name in ("role", "call"):
         p.add_argument(f"--{name}", help="only stops of this one")
+    p.add_argument("--when", choices=("entry", "exit"))
+    p.add_argument("--scope", choices=("one", "all"),
+                   help="what dies: the process, or the whole suite")
     p.add_argument("--n", type=int, help="only the n-th call")
     p.add_argument("--bin", help="programs from this folder")
     p.add_argument("--base", default="/dev/shm",
@@ -275,6 +279,8 @@ def arguments():
     p.add_argument("--keep", metavar="DIR", help="keep what failed there")
     p.add_argument("--json", action="store_true",
                    help="a line of JSON for each stop, no table")
+    p.add_argument("--log", type=argparse.FileType("w"), metavar="FILE",
+                   help="the lines of --json into a file, beside the table")
     p.epilog = "Exit status: 0 all is well, 1 something failed, 100 usage."
     options = p.parse_args()
     if os.geteuid() != 0:
@@ -317,8 +323,9 @@ def main():
         for r in workers.do(jobs):
             progress.step(r)
             results.append(r)
-            if options.json:
-                print(json.dumps(r), flush=True)
+            for out in (options.json and sys.stdout, options.log):
+                if out:
+                    print(json.dumps(r), file=out, flush=True)
         progress.end()
         workers.finish()
     finally:
@@ -332,6 +339,9 @@ def main():
                     str(r[k]) for k in ("scenario", "role", "call", "n",
                                         "when", "scope", "file") if k in r)
                     + ":\n  " + r["why"].strip().replace("\n", "\n  "))
+        bare = sum("role" not in r for r in results)
+        if bare:
+            print(f"\n{bare} rounds without a stop failed")
         print(f"\n{total['ok']} ok, {total['not reached']} not reached, "
               f"{total['failed']} failed; {time.monotonic() - begun:.0f} s")
     return 0 if total["ok"] and not total["failed"] else 1

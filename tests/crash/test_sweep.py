@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: ISC
 """The short form of `make check-crash`: one stop for each role and call."""
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from suite import BUILD
+from suite import BIN, BUILD
 
 SWEEP = pathlib.Path(__file__).resolve().parent / "sweep.py"
 pytestmark = pytest.mark.skipif(
@@ -27,3 +29,35 @@ def test_one_stop_for_each_role_and_call():
     done = sweep("--sample", "1")
     assert done.returncode == 0
     assert " 0 failed" in done.stdout
+
+
+# ---- controls: a sweep that finds nothing proves nothing ----
+
+def with_fault(folder, program):
+    """All programs, one of them with the fault of control_*.c."""
+    shutil.copytree(BIN, folder)
+    shutil.copy(BUILD / "control" / program, folder)
+    return folder
+
+
+def failures(log):
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return [r for r in rows if r["result"] == "failed"]
+
+
+@pytest.mark.parametrize("program, role, call, says", [
+    # answers K before it writes the record
+    ("postern-queued", "queued", "pwritev2", "is lost"),
+    # renames into new/ before it writes
+    ("postern-local", "local", "write", "after the stop")])
+def test_a_planted_fault_is_found(tmp_path, program, role, call, says):
+    log = tmp_path / "log"
+    done = sweep("--bin", str(with_fault(tmp_path / "bin", program)),
+                 "--workload", "accept", "--role", role, "--call", call,
+                 "--sample", "3", "--scope", "all", "--when", "entry",
+                 "--log", str(log))
+    assert done.returncode == 1
+    found = failures(log)
+    # without a stop nothing is amiss: only stops are in the log
+    assert "rounds without a stop failed" not in done.stdout
+    assert any(says in r["why"] for r in found), found
