@@ -141,23 +141,6 @@ spool_next_id(struct spool *s)
 
 /* ---- what marks and replacements do ---- */
 
-/* A change that is durable in segment number has to get into slot's file. */
-static void
-soil(struct spool *s, uint32_t slot, uint32_t number)
-{
-	struct ledger_entry *e = ledger_at(&s->ledger, slot);
-	if (e->dirty != 0)
-		return; /* it waits for an older change already */
-	e->dirty = number;
-	struct segment *seg = journal_at(&s->journal, number);
-	if (seg != NULL)
-		seg->dirty++;
-	else
-		bug("a change in a segment that is not there");
-	if ((e->flags & LEDGER_FILE) != 0 && (e->flags & LEDGER_BUSY) == 0)
-		ledger_push(&s->ledger, &s->dirty, slot);
-}
-
 static void
 clean(struct spool *s, uint32_t *number)
 {
@@ -165,6 +148,27 @@ clean(struct spool *s, uint32_t *number)
 	if (*number != 0 && seg != NULL)
 		seg->dirty--;
 	*number = 0;
+}
+
+/* A change that is durable in segment number has to get into slot's file. */
+static void
+soil(struct spool *s, uint32_t slot, uint32_t number)
+{
+	struct ledger_entry *e = ledger_at(&s->ledger, slot);
+	bool waits = e->dirty != 0;
+	if (waits && e->dirty <= number)
+		return; /* for an older change already */
+	/* recovery learns last what bounces finished: that may be older */
+	clean(s, &e->dirty);
+	e->dirty = number;
+	struct segment *seg = journal_at(&s->journal, number);
+	if (seg != NULL)
+		seg->dirty++;
+	else
+		bug("a change in a segment that is not there");
+	if (!waits && (e->flags & LEDGER_FILE) != 0 &&
+	    (e->flags & LEDGER_BUSY) == 0)
+		ledger_push(&s->ledger, &s->dirty, slot);
 }
 
 void

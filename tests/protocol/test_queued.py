@@ -421,6 +421,34 @@ def test_what_a_bounce_finished_stays_so_when_the_bounce_is_a_file():
         assert sorted(Qmgr(w).index().notes) == [int(bounce, 16)]
 
 
+def test_a_later_mark_does_not_hide_what_a_bounce_finished():
+    with World({"journalsegments": "6"}) as w:
+        q, s = Qmgr(w).index(), Listen(w).session()
+        s.post("a@far.example", [RCPT, "c@tester.example"], b"x" * 100_000)
+        q.until(lambda: q.notes)
+        (qid,) = q.notes
+        b = bounce_stream(w)
+        b.send(finishes(qid, 0) + message("", ["a@far.example"], b"sorry"))
+        verdict, bounce = b.answer()
+        assert verdict == "K"
+        w.kill()
+        w.start()  # another segment takes the mark
+        Qmgr(w).index().mark([(qid, 1)])
+        w.kill()
+        # with a smaller ring the bounce becomes a file at once, while the
+        # finished one waits a second for its removal
+        (w.controls / "journalsegments").write_text("4\n")
+        for path in (w.spool / "journal").iterdir():
+            if path.read_bytes()[:1] == b"\0":
+                path.unlink()
+        w.start()
+        wait_for(lambda: [n for n in files(w, "mess") if bounce in n], 5)
+        time.sleep(0.2)
+        w.kill()
+        w.start()
+        assert sorted(Qmgr(w).index().notes) == [int(bounce, 16)]
+
+
 def test_ids_rise_over_restarts():
     with World() as w:
         last = 0
