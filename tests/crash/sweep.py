@@ -17,6 +17,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import sweep_check  # noqa: E402
+import sweep_commands  # noqa: E402,F401 (its workloads register themselves)
 from sweep_mail import Client, Failure  # noqa: E402
 from sweep_scenarios import SCENARIOS  # noqa: E402
 from sweep_world import STOP, Stop, World  # noqa: E402
@@ -29,6 +30,8 @@ COUNT_PASSES = 3
 def play(world, scenario, stop):
     """One round.  Returns (calls counted, {cause: duplicates}, reached, path
     of the call's file); raises Failure."""
+    if hasattr(scenario, "play"):
+        return scenario.play(world, stop)
     world.fresh(scenario.template)
     try:
         scenario.before(world)

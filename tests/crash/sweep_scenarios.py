@@ -79,15 +79,19 @@ class Settle(Scenario):
     def act(self, world, client):
         write, later = world.book.write, {"x@later.test": ("later.test",)}
         never = {"x@never.test": ("never.test",)}
+        turn = {"TOKEN@turn.test": ("bounce",)}
         client.send_all(
             world.book,
             [write({**later, **at("alice")})] +
             [write({**later, **never}) for _ in range(8)] +
             [write({**later, **never, **at("bob")}, 90_000),
-             write({f"slow@{DOMAIN}": ("bob", "later.test"), **never})])
+             write({f"slow@{DOMAIN}": ("bob", "later.test"), **never})] +
+            [write({**turn, **never}, size, f"bob@{DOMAIN}")
+             for size in (300, 90_000)])
         world.wait_deferred()
         fill(world, client)
         world.hops["later.test"].mode = "take"
+        world.hops["turn.test"].mode = "refuse"
         world.retry()
         world.wait_deferred()
         fill(world, client)
@@ -180,23 +184,44 @@ class Recover(Scenario):
 
     def prepare(self, world):
         world.fresh("used")
+        segments = world.folder / "etc/postern/journalsegments"
+        segments.write_text("16\n")  # so that nothing is settled yet
+        write, later = world.book.write, {"x@later.test": ("later.test",)}
         world.launch()
         world.wait_ready()
         client = Client(world.address("SMTP"))
-        write, later = world.book.write, {"x@later.test": ("later.test",)}
         sizes = (300, 90_000, 300, 300, 90_000, 300)
         sent = client.send_all(world.book, [
             write({**later, **at("alice")}, size) for size in sizes] + [
-            write({f"slow@{DOMAIN}": ("bob", "later.test")})])
+            write({f"slow@{DOMAIN}": ("bob", "later.test")})] + [
+            write({**later, "TOKEN@turn.test": ("bounce",),
+                   "x@never.test": ("never.test",)}, size,
+                  f"alice@{DOMAIN}") for size in (300, 90_000)])
         client.close()
         world.wait_deferred()
+        world.hops["turn.test"].mode = "refuse"
+        world.retry()
+        world.wait_deferred()
+        world.wait(lambda: len(world.queue() or ()) == 11, "the bounces")
+        world.end()
+        # further marks of the same messages in another segment
+        world.launch()
+        world.wait_deferred()
+        world.hops["never.test"].mode = "take"
+        world.retry()
+        world.wait(lambda: len(world.queue() or ()) == 9, "what was taken")
         world.end()
         spool = world.folder / "var/spool/postern"
         self.damage(spool, sent[3])
         (spool / "mess/tmp/00000000000000aa").write_bytes(b"half")
         (spool / "journal/new").write_bytes(b"\0" * 5000)
+        for path in (spool / "journal").glob("[0-9]*"):
+            if path.read_bytes()[:1] == b"\0":  # never used
+                path.unlink()
+        segments.write_text("4\n")
         world.keep("recover")
         self.book = world.book
+        self.taken = {n: dict(h.taken) for n, h in world.hops.items()}
 
     @staticmethod
     def damage(spool, mail):
@@ -215,6 +240,10 @@ class Recover(Scenario):
 
     def before(self, world):
         world.book = copy.deepcopy(self.book)
+        for name, taken in self.taken.items():
+            world.hops[name].taken.update(copy.deepcopy(taken))
+        world.hops["turn.test"].mode = "refuse"
+        world.hops["never.test"].mode = "take"
 
     def act(self, world, client):
         world.wait_deferred()

@@ -21,7 +21,7 @@ STOP = BUILD / "tool" / "stop"
 DOMAIN = "crepes.fr"
 USERS = ("alice", "bob", "dave", "erin", "frank", "pop")
 HOPS = {"ok.test": "take", "later.test": "defer", "never.test": "defer",
-        "refused.test": "refuse"}
+        "turn.test": "defer", "refused.test": "refuse"}
 # what a log line must never say after a mere kill
 BAD_EVENTS = frozenset(("records-lost", "torn-record", "quarantined", "damaged", "bug",
               "segment-damaged", "strange-file", "torn-delivery", "leftover",
