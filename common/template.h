@@ -4,6 +4,12 @@
  * over (INTERNALS.md "A connection").  The child keeps the session's
  * descriptors and 0, 1, 2 only, and may make no further process.
  *
+ * So that a connection need not wait for fork, a few children (spares) are
+ * forked before it comes: they hold nothing but the link to listen, and the
+ * kernel gives each session to one of them, which then closes the link and
+ * tells the template.  Only without a spare does the template itself read the
+ * link and fork.  A spare dies with its template; a session does not.
+ *
  * A template retires after max_sessions, after a crash of a session (so that
  * its address layout cannot be learnt at leisure) and when start says finish:
  * it takes what is already queued on its link, then exits 0 and is started
@@ -12,6 +18,7 @@
 #ifndef TEMPLATE_H
 #define TEMPLATE_H
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include "common/packet.h"
 #include "common/sandbox.h"
@@ -32,6 +39,7 @@ struct template_service {
 	const char *peer; /* whose link brings the sessions: "listen-smtp" */
 	size_t fd_count;  /* descriptors in each `S` packet: 4 for smtpd */
 	unsigned max_sessions;
+	const char *refusal; /* what a client gets when there is no process */
 	const struct sandbox *sandbox; /* its rules include ALLOW_TEMPLATE */
 	/* Reads the configuration, makes whatever libc makes late; before the
 	 * sandbox.  The control directory is ROLE_FD_CONTROL.  May be NULL. */
@@ -69,6 +77,8 @@ unsigned template_live(void);
 	    ALLOW(set_robust_list, "libc, in the child after fork"),           \
 	    ALLOW(wait4, "reap sessions"),                                     \
 	    ALLOW(close_range, "the child drops the parent's descriptors"),    \
-	    ALLOW_IF(setrlimit, 1, RLIMIT_NPROC, "the child gives up fork")
+	    ALLOW_IF(setrlimit, 1, RLIMIT_NPROC, "the child gives up fork"),   \
+	    ALLOW_IF(prctl, 1, PR_SET_PDEATHSIG, "a spare dies with it"),      \
+	    ALLOW(getppid, "is the template still there?")
 
 #endif

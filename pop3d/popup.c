@@ -102,6 +102,7 @@ run_template(int argc, char **argv)
 		.peer = "listen-pop3",
 		.fd_count = SESSION_FDS,
 		.max_sessions = SESSIONS_MAX,
+		.refusal = "-ERR [SYS/TEMP] Too busy, try again later\r\n",
 		.sandbox = &sandbox,
 		.prepare = prepare,
 		.serve = serve_session };

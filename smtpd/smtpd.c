@@ -132,6 +132,7 @@ static const struct template_service service = {
 	.peer = "listen-smtp",
 	.fd_count = FD_COUNT,
 	.max_sessions = 5000,
+	.refusal = "421 4.3.2 Too busy, try again later\r\n",
 	.sandbox = &template_sandbox,
 	.prepare = template_prepare,
 	.serve = template_serve,

@@ -4,6 +4,7 @@ neighbours, hostile clients, what the processes cost."""
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -530,6 +531,10 @@ def children(pid):
         return [int(p) for p in f.read().split()]
 
 
+def descriptors(pid):
+    return os.listdir(f"/proc/{pid}/fd")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="/proc/PID/fd of a process that "
                     "is not dumpable is root's to read")
 def test_session_holds_only_its_descriptors_and_is_small():
@@ -537,9 +542,14 @@ def test_session_holds_only_its_descriptors_and_is_small():
     sessions = [t.session(sid=b"s%d" % i) for i in range(10)]
     for c, _ in sessions:
         hello(c)
-    (pid, *others) = children(t.proc.pid)
+    everyone = children(t.proc.pid)
+    # the others wait for a session: their descriptors are the link to listen
+    # and the pipe to the template
+    (pid, *others) = [p for p in everyone if len(descriptors(p)) != 3 + 2]
     assert len(others) == 9
-    fds = os.listdir(f"/proc/{pid}/fd")
+    assert all(len(descriptors(p)) == 3 + 2 for p in everyone
+               if p not in (pid, *others))
+    fds = descriptors(pid)
     assert len(fds) == 3 + 4, fds
     with open(f"/proc/{pid}/status") as f:
         status = f.read()
@@ -556,6 +566,76 @@ def test_session_holds_only_its_descriptors_and_is_small():
     for c, life in sessions:
         c.close()
         os.close(life)
+    t.finish()
+
+
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_spares_die_with_their_template_and_sessions_do_not():
+    t = Template()
+    c, life = t.session()
+    hello(c)
+    everyone = set(children(t.proc.pid))
+    assert len(everyone) > 1  # one at least waits for the next session
+    t.proc.kill()
+    t.proc.wait()
+    wait_for(lambda: sum(is_gone(p) for p in everyone) == len(everyone) - 1,
+             5, "the end of those that waited")
+    # or listen would go on handing sessions to nobody
+    with pytest.raises(BrokenPipeError):
+        t.session()
+    c.send(b"NOOP\r\n")
+    assert c.reply().startswith(b"250")
+    c.send(b"QUIT\r\n")
+    assert c.reply().startswith(b"221")
+    os.close(life)
+    t.finish(-signal.SIGKILL)
+
+
+def test_killed_spares_are_replaced():
+    t = Template()
+    for _ in range(3):
+        wait_for(lambda: children(t.proc.pid), 5, "a spare")
+        for pid in children(t.proc.pid):
+            os.kill(pid, signal.SIGKILL)
+        c, life = t.session()
+        hello(c)
+        c.close()
+        os.close(life)
+    t.finish()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("strace") is None,
+                    reason="root's strace makes fork fail")
+def test_client_without_a_process_is_told_so():
+    """And service resumes with the processes."""
+    t = Template()
+    wait_for(lambda: children(t.proc.pid), 5, "a spare")
+    nofork = subprocess.Popen(
+        ["strace", "-q", "-p", str(t.proc.pid), "-o", "/dev/null", "-e",
+         "trace=clone", "-e", "inject=clone:error=EAGAIN"])
+    wait_for(lambda: re.search(r"\nTracerPid:\s+[1-9]",
+             open(f"/proc/{t.proc.pid}/status").read()), 5, "strace")
+    clients, lives = zip(*[t.session() for _ in range(20)])
+    greetings = [c.reply() for c in clients]
+    served = [c for c, g in zip(clients, greetings) if g.startswith(b"220 ")]
+    assert served  # by spares
+    assert any(g.startswith(b"421 4.3.2 ") for g in greetings)
+    assert all(g[:4] in (b"220 ", b"421 ") for g in greetings)
+    nofork.terminate()
+    nofork.wait()
+    c, life = t.session()
+    hello(c)
+    for client in (c, *served):
+        client.close()
+    for fd in (life, *lives):
+        os.close(fd)
     t.finish()
 
 
