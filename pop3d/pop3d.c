@@ -201,8 +201,8 @@ log_end(enum session_end how)
 	};
 	const struct session *s = &self.session;
 
-	LOG(INFO, "pop3", F_STR("sid", self.sid), F_STR("user", self.login),
-	    F_STR("peer", self.peer_ip), F_NUM("messages", s->drop.count),
+	LOG(INFO, "pop3", F_STR("sid", self.sid), F_STR("ip", self.peer_ip),
+	    F_STR("user", self.login), F_NUM("messages", s->drop.count),
 	    F_NUM("retr", s->retrieved), F_NUM("octets", s->octets),
 	    F_NUM("deleted", s->deleted), F_NUM("failed", s->failed),
 	    F_TEXT("end", ends[how]));

@@ -297,12 +297,25 @@ pump(void)
 
 /* ---- from queued ---- */
 
+/* Names both messages, so that either leads to the other. */
+static void
+log_bounce(struct job *job, struct str id)
+{
+	const struct order *o = job_order(job);
+	bool is_double = o->sender.n == 0;
+	LOG(INFO, "bounce", F_ID(o->id), F_STR("sender", o->sender),
+	    F_STR("bounce", id),
+	    F_STR("to", is_double ? buf_str(&self.postmaster) : o->sender));
+}
+
 static bool
 take_answer(char type, struct str text)
 {
 	struct job *job = pop(&self.sent);
 	if (job == NULL || (type != 'K' && type != 'Z' && type != 'D'))
 		return false;
+	if (type == 'K')
+		log_bounce(job, text);
 	job->verdict = type;
 	job->text = BUF_ON(job->text_space);
 	buf_put(&job->text, str_head(text, sizeof(job->text_space)));

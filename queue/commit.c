@@ -174,7 +174,7 @@ log_queued(const struct draft *d)
 	if (!envelope_open(draft_meta(d), &e))
 		return;
 	LOG(INFO, "queued", F_ID(d->id), F_STR("sid", e.sid),
-	    F_STR("from", e.sender), F_NUM("size", d->size),
+	    F_STR("sender", e.sender), F_NUM("size", d->size),
 	    F_NUM("nrcpt", d->recipient_count));
 }
 

@@ -45,6 +45,8 @@ void delivery_replace(
 /* queued's answer to that. */
 void delivery_replaced(uint32_t rcpt, char verdict, struct str text);
 
+/* What is reported next took an agent so long: for its log line. */
+void delivery_took(int64_t ms);
 /* A verdict after an attempt; host may be empty; agent: who reported K, to be
  * acknowledged when the mark is durable, or NULL. */
 void delivery_report(uint32_t rcpt, char verdict, struct str text,

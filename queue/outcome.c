@@ -18,6 +18,7 @@ enum {
 #define NEVER INT64_MAX /* in place of a time: when the channel is opened */
 
 static bool quiet;
+static int64_t took; /* ms, by the agent whose report is being taken */
 static uint32_t removed_in_line; /* recipients with RCPT_IN_LOT */
 static struct delivery_totals totals, minute, minute_before;
 static int64_t minute_number;
@@ -68,10 +69,18 @@ delivery_log(enum log_level level, const char *event, const struct rcpt *r,
 		F_STR("rcpt", names_str(r->name)),
 		F_STR("host", host),
 		F_NUM("delay", now > m->birth ? now - m->birth : 0),
+		F_NUM("took", took),
 		F_NUM("attempt", r->attempts),
 		F_STR("text", text),
 	};
 	log_event(level, event, fields, N_ELEMENTS(fields));
+	took = 0;
+}
+
+void
+delivery_took(int64_t ms)
+{
+	took = ms > 0 ? ms : 0;
 }
 
 /* ---- verdicts ---- */

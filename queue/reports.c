@@ -2,6 +2,7 @@
  * reports: what agents say.  Contract in agent.h; the packets are in
  * INTERNALS.md, "Agents".  An agent is believed about its own jobs only.
  */
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "queue/agent.h"
@@ -83,6 +84,7 @@ answered(struct agent *a, uint64_t id, uint32_t idx, bool good)
 	if (e == NULL)
 		return stray(id, idx);
 	uint32_t rcpt = e->rcpt;
+	delivery_took(clock_mono_ms() - lot->sent_at);
 	e->answered = true;
 	lot->good = lot->good || good;
 	if (--lot->left == 0)

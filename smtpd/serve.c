@@ -211,7 +211,7 @@ log_refusal(struct str command, struct str reply)
 	    server.refusals++ >= MAX_REFUSALS_LOGGED)
 		return;
 	LOG(INFO, "refused", F_STR("sid", server.client.sid),
-	    F_STR("peer", server.client.peer_ip), F_STR("command", command),
+	    F_STR("ip", server.client.peer_ip), F_STR("command", command),
 	    F_STR("reply", str_trim(reply)));
 }
 
@@ -282,7 +282,7 @@ serve(const struct serve_client *client, const struct session_config *config,
 	else
 		(void)net_flush(&server.net); /* QUIT's reply; nobody waits */
 	LOG(INFO, "end", F_STR("sid", client->sid),
-	    F_STR("peer", client->peer_ip),
+	    F_STR("ip", client->peer_ip),
 	    F_STR("helo", buf_str(&server.session.helo)),
 	    F_NUM("messages", server.session.messages),
 	    F_TEXT("reason", server.reason));
