@@ -24,7 +24,7 @@ from sweep_world import STOP, Stop, World  # noqa: E402
 
 FORMS = [("entry", "all"), ("exit", "all"), ("exit", "one"), ("entry", "one")]
 TRIES = 3           # of a stop that was not reached
-COUNT_PASSES = 3
+COUNT_PASSES = 3    # 1 for a sample
 
 
 def play(world, scenario, stop):
@@ -296,9 +296,10 @@ def arguments():
 def count_calls(workers, options, results):
     """{(scenario, role, call): how many}, the most of some passes."""
     names = options.workload or list(SCENARIOS)
+    passes = 1 if options.sample else COUNT_PASSES
     counts = collections.Counter()
-    progress = Progress(len(names) * COUNT_PASSES, "counting")
-    for r in workers.do([(n, None) for n in names * COUNT_PASSES]):
+    progress = Progress(len(names) * passes, "counting")
+    for r in workers.do([(n, None) for n in names * passes]):
         progress.step(r)
         if r["result"] == "failed":
             results.append(r)

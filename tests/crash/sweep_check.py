@@ -6,8 +6,8 @@ import re
 
 from sweep_mail import Failure, token_and_hash
 
-# marks wait up to 200 ms for a batch; so long before a stop may they be lost
-MARKS_SECONDS = 1.0
+# marks wait up to 200 ms for a batch, and a busy machine may be late
+MARKS_SECONDS = 0.5
 
 
 def found(world):
@@ -73,6 +73,7 @@ def check(world, stop, scenario):
     if world.torn:
         raise Failure("; ".join(world.torn))
     copies = found(world)
+    scenario.check(world, copies)
     for key, times in copies.items():
         if len(times) > 1:
             check_double(world, stop, key, times, causes)
@@ -84,15 +85,14 @@ def check(world, stop, scenario):
     if strays:
         raise Failure(f"left over: {strays}")
     aside = world.quarantined()
-    if len(aside) != scenario.quarantined:
+    if len(aside) not in scenario.quarantined:
         raise Failure(f"in quarantine: {aside}")
     check_log(world, scenario)
-    scenario.check(world)
     return causes
 
 
 def check_log(world, scenario):
-    if scenario.quarantined:
+    if scenario.quarantined != (0,):
         return
     for line in world.log().splitlines():
         event = re.search(r" event=(\S+)", line)

@@ -2,9 +2,11 @@
 """The sweep's workloads.  Each one is run anew for every stop."""
 import copy
 import poplib
+import shutil
 
-from sweep_mail import Client, Failure
-from sweep_world import DOMAIN, USERS
+import sweep_check
+from sweep_mail import PATIENCE, Client, Failure
+from sweep_world import DOMAIN, USERS, Traced
 
 SCENARIOS = {}
 
@@ -23,7 +25,7 @@ class Scenario:
     stopped."""
     template = "used"
     from_start = False      # calls count from the start of the suite on
-    quarantined = 0         # files that are put aside, and no more
+    quarantined = (0,)      # how many files may be put aside
     roles_apart = ("start",)  # whose calls another scenario stops
 
     def prepare(self, world):
@@ -37,8 +39,8 @@ class Scenario:
     def act(self, world, client):
         raise NotImplementedError
 
-    def check(self, world):
-        """More than mail; raises Failure."""
+    def check(self, world, copies):
+        """More than mail, of what was found; raises Failure."""
 
 
 @scenario
@@ -101,24 +103,49 @@ class Settle(Scenario):
 
 
 @scenario
-class Delete(Scenario):
-    """Orders of the administrator: what was deleted never comes."""
-    name = "delete"
+class Orders(Scenario):
+    """Orders of the administrator: what was deleted never comes, what is held
+    stays until it is released, what is given up comes back once."""
+    name = "orders"
+
+    def order(self, world, verb, mail):
+        return world.postern("queue", verb, mail.id).returncode == 0
 
     def act(self, world, client):
-        later = {"x@later.test": ("later.test",)}
+        deferred = {"TOKEN@later.test": ("later.test",)}
         sent = client.send_all(world.book, [
-            world.book.write({**later, **at("alice")}, size)
-            for size in (300, 300, 90_000)])
+            world.book.write({**deferred, **at("alice")}, size,
+                             f"bob@{DOMAIN}")
+            for size in (300, 300, 90_000, 300, 90_000, 300, 90_000)])
         # what is deleted between two attempts may leave a file in tmp/
-        world.wait_deferred(but="x@later.test")
-        for mail in sent[1:]:
+        world.wait_deferred(but="@later.test")
+        for mail in sent[1:3]:
             mail.deleted["later.test"] = "maybe"
-            if world.postern("queue", "delete", mail.id).returncode == 0:
+            if self.order(world, "delete", mail):
                 mail.deleted["later.test"] = "yes"
+        held = [m for m in sent[3:5] if self.order(world, "hold", m)]
+        world.postern("queue", "settle")
+        self.given_up = sent[5:]
+        for mail in self.given_up:  # one of the two happens
+            mail.places["the sender"] = ("bounce",)
+            mail.deleted.update({"later.test": "maybe", "bounce": "maybe"})
+            self.order(world, "bounce", mail)
         world.hops["later.test"].mode = "take"
+        world.drain(but="held")
+        early = [m.token for m in held
+                 if m.token in world.hops["later.test"].taken]
+        if early:
+            raise Failure(f"held, and sent: {early}")
+        world.wait(lambda: world.postern(
+            "queue", "release", "--all").returncode in (0, 1), "the release")
         world.drain()
         world.wait_mess_gone()
+
+    def check(self, world, copies):
+        for mail in self.given_up:
+            if not any(copies.get((p, mail.token))
+                       for p in ("bounce", "later.test")):
+                raise Failure(f"{mail.token} was given up, and nobody knows")
 
 
 @scenario
@@ -180,9 +207,11 @@ class Recover(Scenario):
     name = "recover"
     template = "recover"
     from_start = True
-    quarantined = 1
+    quarantined = (1,)
 
     def prepare(self, world):
+        if world.has(self.template):
+            return
         world.fresh("used")
         segments = world.folder / "etc/postern/journalsegments"
         segments.write_text("16\n")  # so that nothing is settled yet
@@ -213,6 +242,7 @@ class Recover(Scenario):
         world.end()
         spool = world.folder / "var/spool/postern"
         self.damage(spool, sent[3])
+        self.sent = sent
         (spool / "mess/tmp/00000000000000aa").write_bytes(b"half")
         (spool / "journal/new").write_bytes(b"\0" * 5000)
         for path in (spool / "journal").glob("[0-9]*"):
@@ -234,6 +264,7 @@ class Recover(Scenario):
             with open(path, "r+b") as f:
                 f.seek(place + len(wanted))
                 f.write(b"\xff")
+            # nobody can deliver it; what was done already is done
             mail.deleted["later.test"] = "yes"
             return
         raise Failure("found no message to damage")
@@ -250,3 +281,58 @@ class Recover(Scenario):
         world.hops["later.test"].mode = "take"
         world.drain()
         world.wait_mess_gone()
+
+
+@scenario
+class Fsck(Recover):
+    """postern queue fsck --repair, stopped, and run again before the start."""
+    name = "fsck"
+    template = "fsck"
+    # the damaged file, and the segment as it was: once for each time that the
+    # mending began
+    quarantined = (2, 3)
+
+    def prepare(self, world):
+        recover = SCENARIOS["recover"]
+        recover.prepare(world)
+        world.fresh(recover.template)
+        world.book = copy.deepcopy(recover.book)
+        self.taken, sent = recover.taken, recover.sent
+        spool = world.folder / "var/spool/postern"
+        self.damage(spool, world.book.mails[sent[4].token])
+        (spool / "version").unlink()
+        (path,) = spool.glob(f"mess/*/{sent[1].id}")
+        wrong = spool / "mess" / ("00" if path.parent.name != "00" else "01")
+        if not wrong.exists():
+            wrong.mkdir(mode=0o700)
+            shutil.chown(wrong, "posternq", "posternq")
+        path.rename(wrong / path.name)
+        self.book = world.book
+        world.keep(self.template)
+
+    def repair(self, world, stop):
+        traced = Traced([str(world.live)], str(world.folder / "log"),
+                        [str(world.bin / "postern"), "queue", "fsck",
+                         "--repair"], world.environment(), stop)
+        world.stopped = traced
+        if not traced.over.wait(PATIENCE):
+            raise Failure("fsck does not end")
+        traced.end()
+        return traced
+
+    def play(self, world, stop):
+        """As sweep.play."""
+        world.fresh(self.template)
+        self.before(world)
+        first = self.repair(world, stop)
+        fired, path = first.fired.is_set(), first.path
+        again = self.repair(world, None)
+        if again.status not in (0, 1):
+            raise Failure(f"the second fsck exits {again.status}")
+        world.launch()
+        world.stopped = None
+        world.wait_ready()
+        self.act(world, None)
+        world.shutdown()
+        sweep_check.check(world, None, self)
+        return first.counts, {}, fired, path

@@ -282,12 +282,12 @@ class World:
         return self.postern("queue", "retry", "--all").returncode == 0
 
     def wait_deferred(self, but=None):
-        """Until all was tried, and none waits but for that recipient."""
+        """Until all was tried, and none waits but recipients that end so."""
         def test():
             rest = self.queue()
             if rest is None or {s for _, s in rest} - {"deferred"}:
                 return False
-            if but and {r for r, _ in rest} - {but}:
+            if but and not all(r.endswith(but) for r, _ in rest):
                 self.retry()
                 return False
             return True
@@ -299,13 +299,14 @@ class World:
         except AssertionError as e:
             raise Failure(str(e)) from None
 
-    def drain(self):
-        """Until the queue is empty; what was deferred is tried again."""
+    def drain(self, but=None):
+        """Until the queue is empty but for that state; what was deferred is
+        tried again."""
         def test():
             rest = self.queue()
             if rest and "deferred" in {s for _, s in rest}:
                 self.retry()
-            return rest == []
+            return rest is not None and {s for _, s in rest} <= {but}
         self.wait(test, "an empty queue")
 
     def wait_mess_gone(self):
