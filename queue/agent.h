@@ -29,6 +29,7 @@ struct agent {
 	bool refused;  /* said F */
 	bool deferred; /* its last job came back with Z only */
 	bool solo;     /* has a job that killed an agent before */
+	bool given_up; /* it was told so: it needs no acknowledgement */
 	bool dirty;    /* in the list of those to flush */
 	struct agent *dirty_next;
 	int waiting_fd;	     /* resumed before agents_resume: not read yet */
@@ -47,6 +48,10 @@ void agent_new(struct destination *, uint32_t place, int fd, struct str host,
 void agent_feed(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */
 void agent_retire(struct agent *);
+/* Its server has not answered: unless it has by now, it says F. */
+void agent_give_up(struct agent *);
+/* The first of all agents; the next is after. */
+struct agent *agents_first(void);
 /* ---- jobs.c ---- */
 /* The lot is the agent's, sent or not. */
 void agent_attach(struct agent *, struct lot *);
@@ -73,6 +78,13 @@ void hubs_closed(struct destination *d, uint32_t place);
 void hubs_refused(struct destination *, struct str ip, struct str text);
 /* An agent ended before it did anything: gives up for now. */
 void hubs_failed(struct destination *, char verdict, struct str text);
+/* Connects that have been on their way since that time, of hosts that failed
+ * lately since the other: at most so many, and how many. */
+struct silent;
+size_t hubs_silent(
+    int64_t since_ms, int64_t suspects_ms, struct silent *out, size_t most);
+/* dial is to give up that connect. */
+void hubs_give_up(uint64_t key);
 void hubs_flush(void);
 void hubs_tick(int64_t now_ms);
 bool hubs_connecting(void);

@@ -2,19 +2,24 @@
  * agents: their life; contract in agents.h and agent.h.  jobs.c hands them
  * work, reports.c takes what they say, hubs.c has them started.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
+#include "queue/patience.h"
 #include "queue/places.h"
 
 enum {
 	LOCAL_IDLE_MS = 10000,
 	REMOTE_IDLE_MS = 1000,
+	SLOW_LOCAL_MS = 1000,	 /* a delivery here that takes so long: slow, */
+	SLOW_MEMORY_MS = 600000, /* and remembered */
 	SLOW_MS = 10000, /* one job takes so long: others get a connection */
 	ACK_PACKET = 8 * 1024,
 	ACKS_MAX = (ACK_PACKET - 8) / 12
@@ -130,6 +135,22 @@ agent_retire(struct agent *a)
 	make_dirty(a);
 }
 
+/* What it is told by that, see INTERNALS.md "Agents". */
+void
+agent_give_up(struct agent *a)
+{
+	if (shutdown(a->link.watch.fd, SHUT_WR) < 0)
+		LOG(WARN, "shutdown", F_ERRNO(errno));
+	a->given_up = true;
+	agent_retire(a);
+}
+
+struct agent *
+agents_first(void)
+{
+	return first;
+}
+
 void
 agents_hold(struct agent *a)
 {
@@ -243,6 +264,8 @@ flush_agent(struct agent *a)
 {
 	if (!link_is_up(&a->link) && a->waiting_fd < 0)
 		return; /* dead */
+	if (a->given_up)
+		a->ack_count = 0; /* nothing can be sent to it */
 	if (a->ack_count > 0)
 		flush_acks(a);
 	if (a->retiring && a->outstanding == 0 && a->holds == 0 &&
@@ -299,6 +322,10 @@ tick_agent(struct agent *a, int64_t now_ms)
 			agent_retire(a);
 		return;
 	}
+	if (local && quiet >= SLOW_LOCAL_MS) {
+		d->slow = true;
+		d->slow_until = now_ms + SLOW_MEMORY_MS;
+	}
 	if (!local && d->waiting > 0 && quiet >= SLOW_MS) {
 		a->quiet_since = now_ms;
 		hubs_open_extra(d);
@@ -314,6 +341,7 @@ agents_tick(int64_t now_ms)
 		tick_agent(a, now_ms);
 	}
 	hubs_tick(now_ms);
+	patience_tick(now_ms);
 }
 
 /* ---- start ---- */

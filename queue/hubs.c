@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
+#include "queue/patience.h"
 #include "queue/places.h"
 
 enum {
@@ -23,7 +24,7 @@ struct connect {
 	uint64_t key; /* 0: free */
 	struct destination *destination;
 	uint32_t place;
-	bool sent;
+	bool sent, given_up;
 	int64_t since;
 };
 
@@ -165,9 +166,37 @@ ask_again(enum schedule_channel kind)
 		struct connect *c = &connects[i];
 		if (c->key == 0 || !c->sent || c->destination->kind != kind)
 			continue;
-		c->sent = false;
+		c->sent = c->given_up = false;
 		connect_unsent++;
 	}
+}
+
+size_t
+hubs_silent(
+    int64_t since_ms, int64_t suspects_ms, struct silent *out, size_t most)
+{
+	size_t n = 0;
+	for (unsigned i = 0; i < CONNECT_MAX && n < most; i++) {
+		const struct connect *c = &connects[i];
+		if (c->key == 0 || !c->sent || c->given_up ||
+		    c->destination->kind != SCHEDULE_REMOTE)
+			continue;
+		bool suspect = c->destination->failures > 0;
+		if (c->since <= (suspect ? suspects_ms : since_ms))
+			out[n++] =
+			    (struct silent){ .since = c->since, .key = c->key };
+	}
+	return n;
+}
+
+void
+hubs_give_up(uint64_t key)
+{
+	char space[16];
+	struct buf out = BUF_ON(space);
+	packet_begin(&out, 'X');
+	packet_u64(&out, key);
+	connects[key & (CONNECT_MAX - 1)].given_up = link_send(&dial, &out, -1);
 }
 
 bool

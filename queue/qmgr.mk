@@ -5,7 +5,7 @@ QMGR_PURE := queue/pool.o queue/wishes.o queue/names.o queue/index.o queue/due.o
 postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
 	queue/hubs.o queue/bounces.o queue/manage.o queue/walk.o queue/select.o queue/delivery.o \
 	queue/outcome.o queue/working.o queue/orders.o queue/jobs.o \
-	queue/reports.o send/route.o $(QMGR_PURE)
+	queue/reports.o queue/patience.o send/route.o $(QMGR_PURE)
 postern-qmgr_LIBS := -lsodium
 postern-bounce_OBJS := queue/bounce.o queue/dsn.o queue/pool.o
 postern_OBJS += queue/select.o $(addprefix install/,cli_queue.o queue_ask.o \

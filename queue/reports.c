@@ -11,6 +11,7 @@
 #include "queue/places.h"
 
 enum {
+	QUICK_MS = 1000, /* a job so short: its user is not slow */
 	/* jobs after which an agent makes place for a destination that waits */
 	LOCAL_TURN = 500,
 	REMOTE_TURN = 50
@@ -56,6 +57,8 @@ end_job(struct agent *a, struct lot *lot)
 {
 	struct destination *d = a->destination;
 	bool success = lot->good;
+	if (d->slow && clock_mono_ms() - lot->sent_at < QUICK_MS)
+		d->slow = false;
 	agent_detach(lot);
 	lot_free(lot);
 	a->served = true;

@@ -16,19 +16,23 @@ conn_has_unread(const struct conn *c)
 	return c->at < c->n;
 }
 
+enum { LEFT = -2 };
+
 /* Waits for the connection; a new job socket may come meanwhile.  1, 0 when
- * time is over, -1 with errno. */
+ * time is over, -1 with errno, LEFT. */
 static int
-wait_for(const struct conn *c, short events, int64_t deadline)
+wait_for(struct conn *c, short events, int64_t deadline)
 {
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = c->fd, .events = events },
-			{ .fd = *c->other, .events = POLLIN } };
+		struct pollfd fds[3] = { { .fd = c->fd, .events = events },
+			{ .fd = *c->other, .events = POLLIN },
+			{ .fd = c->leave == NULL ? -1 : *c->leave,
+			    .events = POLLRDHUP } };
 		int64_t left = deadline - clock_mono_ms();
 
 		if (left <= 0)
 			return 0;
-		int n = poll(fds, 2, (int)left);
+		int n = poll(fds, 3, (int)left);
 		if (n < 0 && errno != EINTR)
 			return -1;
 		if (n <= 0)
@@ -37,6 +41,11 @@ wait_for(const struct conn *c, short events, int64_t deadline)
 			c->on_other();
 		if (fds[0].revents != 0)
 			return 1;
+		/* closed wholly: qmgr died, and another one will come */
+		if ((fds[2].revents & POLLHUP) != 0)
+			c->leave = NULL;
+		else if (fds[2].revents != 0)
+			return LEFT;
 	}
 }
 
@@ -76,6 +85,8 @@ read_more(struct conn *c, int64_t deadline)
 
 		if (ready == 0)
 			return "timed out";
+		if (ready == LEFT)
+			return "was given up, since other mail waited,";
 		if (ready < 0)
 			return "could not be waited for";
 		ssize_t n =

@@ -14,6 +14,8 @@ struct conn {
 	/* Another descriptor (-1: none) that is served during every wait. */
 	const int *other;
 	void (*on_other)(void);
+	/* A socket (NULL: none) whose half-closing ends every wait. */
+	const int *leave;
 	unsigned timeout_cap; /* seconds; no wait is longer */
 	size_t at, n;	      /* of bytes: what is not taken yet */
 	char bytes[CONN_BYTES];

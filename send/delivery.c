@@ -490,9 +490,11 @@ delivery_run(const struct delivery_setup *setup)
 	d.body_fd = -1;
 	client_init(
 	    &d.client, setup->host, setup->ip, setup->helo, setup->strict7bit);
+	d.conn.leave = &d.job_fd; /* see INTERNALS.md, "Agents" */
 	if (converse(CLIENT_WAIT, &out) == CLIENT_CLOSE) {
 		report_failure();
 		return;
 	}
+	d.conn.leave = NULL;
 	serve();
 }

@@ -59,7 +59,9 @@ take_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
 	(void)fds;
 	(void)nfds;
-	if (l == &links.qmgr)
+	if (l == &links.qmgr && p->type == 'X')
+		request_give_up(p);
+	else if (l == &links.qmgr)
 		request_take(p);
 	else if (l == &links.dnsd)
 		request_answer(p);

@@ -345,6 +345,30 @@ request_take(struct packet *p)
 }
 
 void
+request_give_up(struct packet *p)
+{
+	uint64_t key = packet_get_u64(p);
+
+	if (!packet_end(p)) {
+		link_complain(&links->qmgr, p->type);
+		return;
+	}
+	for (size_t i = 0; i < slots_made; i++) {
+		struct request *r = requests[i];
+
+		if (r->key != key ||
+		    (r->state != REQUEST_DNS && r->state != REQUEST_CONNECT))
+			continue;
+		request_close(r);
+		walk_end(&r->walk, VERDICT_DEFER,
+		    STR("4.4.1 no connection yet when other mail needed its "
+			"place"));
+		step(r);
+		return;
+	}
+}
+
+void
 request_answer(struct packet *p)
 {
 	uint32_t key = packet_get_u32(p);

@@ -33,13 +33,19 @@ class Peer:
         self.address = self.listener.getsockname()[:2]
         self.stopping = False
         self.live = []
-        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting = threading.Thread(
+            target=self.accept, args=(self.listener,), daemon=True)
         self.accepting.start()
 
-    def accept(self):
+    def also(self, listener):
+        """Serves a further listening socket; it ends with shutdown."""
+        threading.Thread(
+            target=self.accept, args=(listener,), daemon=True).start()
+
+    def accept(self, listener):
         while True:
             try:
-                conn, _ = self.listener.accept()
+                conn, _ = listener.accept()
             except OSError:
                 return
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
