@@ -16,6 +16,7 @@ int cli_check(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sandbox(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 /* queue/, in install/cli_queue.c */
 int cli_queue(int argc, char **argv);
 /* users/ */

@@ -18,7 +18,8 @@ static const struct command {
 } commands[] = {
 	{ "status", cli_status,
 	    "what runs, since when, and how deep the queue is" },
-	{ "queue", cli_queue, "list, show, retry and delete waiting mail" },
+	{ "queue", cli_queue, "list, count, hold, retry, delete waiting mail" },
+	{ "trace", cli_trace, "a message's whole life, from the log" },
 	{ "why", cli_why, "whether an address is accepted, and where it goes" },
 	{ "user", cli_user, "add, change and list mail users" },
 	{ "alias", cli_alias, "add, change and list aliases" },
