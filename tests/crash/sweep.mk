@@ -1,19 +1,18 @@
-# the stop at every n-th call
+# check-sweep: the stop at every n-th call
 TOOLS += stop
 stop_OBJS := tests/crash/stop.o tests/crash/stop_calls.o
 stop_LIBS := -lseccomp
 
 # two programs with a fault that it must find
-CONTROLS := $(B)/control/postern-queued $(B)/control/postern-local
-$(B)/control/postern-queued: CONTROL := -Wl,--wrap=pwritev2,--wrap=epoll_wait
-$(B)/control/postern-queued: $(addprefix $(B)/,$(postern-queued_OBJS) \
-		tests/crash/control_queued.o) $(B)/libcommon.a
-$(B)/control/postern-local: CONTROL := -Wl,--wrap=write,--wrap=renameat2
-$(B)/control/postern-local: $(addprefix $(B)/,$(postern-local_OBJS) \
-		tests/crash/control_local.o) $(B)/libcommon.a
-$(CONTROLS):
-	@mkdir -p $(@D)
-	$(call SAY,LD)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(CONTROL) $^ $($(@F)_LIBS) -lseccomp -o $@
+TOOLS += queued-answers-first local-renames-first
+queued-answers-first_OBJS := tests/crash/control_queued.o $(postern-queued_OBJS)
+queued-answers-first_LIBS := -Wl,--wrap=pwritev2,--wrap=epoll_wait \
+	$(postern-queued_LIBS) -lseccomp
+local-renames-first_OBJS := tests/crash/control_local.o $(postern-local_OBJS)
+local-renames-first_LIBS := -Wl,--wrap=write,--wrap=renameat2 \
+	$(postern-local_LIBS) -lseccomp
+$(addprefix $(B)/tool/,$(filter %-first,$(TOOLS))): $(B)/libcommon.a
 
-tools: $(CONTROLS)
+check-sweep: all tools
+	POSTERN_BUILD=$(abspath $(B)) tests/crash/sweep.py $(SWEEP)
+.PHONY: check-sweep

@@ -33,10 +33,10 @@ def test_one_stop_for_each_role_and_call():
 
 # ---- controls: a sweep that finds nothing proves nothing ----
 
-def with_fault(folder, program):
+def with_fault(folder, program, tool):
     """All programs, one of them with the fault of control_*.c."""
     shutil.copytree(BIN, folder)
-    shutil.copy(BUILD / "control" / program, folder)
+    shutil.copy(BUILD / "tool" / tool, folder / program)
     return folder
 
 
@@ -45,17 +45,16 @@ def failures(log):
     return [r for r in rows if r["result"] == "failed"]
 
 
-@pytest.mark.parametrize("program, role, call, says", [
-    # answers K before it writes the record
-    ("postern-queued", "queued", "pwritev2", "is lost"),
-    # renames into new/ before it writes
-    ("postern-local", "local", "write", "after the stop")])
-def test_a_planted_fault_is_found(tmp_path, program, role, call, says):
+@pytest.mark.parametrize("tool, role, call, says", [
+    ("queued-answers-first", "queued", "pwritev2", "is lost"),
+    ("local-renames-first", "local", "write", "after the stop")])
+def test_a_planted_fault_is_found(tmp_path, tool, role, call, says):
     log = tmp_path / "log"
-    done = sweep("--bin", str(with_fault(tmp_path / "bin", program)),
+    done = sweep("--bin", str(with_fault(
+                     tmp_path / "bin", f"postern-{role}", tool)),
                  "--workload", "accept", "--role", role, "--call", call,
-                 "--sample", "3", "--scope", "all", "--when", "entry",
-                 "--log", str(log))
+                 "--sample", "1", "--scope", "all", "--when", "entry",
+                 "--jobs", "1", "--log", str(log))
     assert done.returncode == 1
     found = failures(log)
     # without a stop nothing is amiss: only stops are in the log
