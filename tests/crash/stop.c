@@ -12,6 +12,7 @@
  *
  * Orders on standard input, a line each; answers on standard output:
  *   arm ROLE CALL N entry|exit one|all     -> ok     (counters begin anew)
+ *      any any N ...: the N-th call of all
  *   count                                  -> ROLE CALL COUNT ..., end
  *   kill                                   ends all processes
  * Events: "fired PID ROLE CALL N PATH", "over STATUS" when no process is left.
@@ -53,6 +54,7 @@ static struct {
 	unsigned n;
 } plan;
 
+static unsigned total; /* of all roles and calls */
 static struct process processes[PROCESSES];
 static size_t process_count;
 static struct counter counters[COUNTERS];
@@ -125,6 +127,7 @@ arm(const char *text)
 	plan.exit = strcmp(when, "exit") == 0;
 	plan.all = strcmp(scope, "all") == 0;
 	counter_count = 0;
+	total = 0;
 }
 
 static void
@@ -220,8 +223,11 @@ on_call(struct process *p)
 	if (trace_file != NULL)
 		fprintf(trace_file, "%d %s %s %u %s\n", p->pid, p->role, call,
 		    n, p->path);
-	if (!plan.on || n != plan.n || strcmp(plan.call, call) != 0 ||
-	    strcmp(plan.role, p->role) != 0)
+	total++;
+	bool any = strcmp(plan.role, "any") == 0;
+	if (!plan.on || (any ? total : n) != plan.n ||
+	    (!any && (strcmp(plan.call, call) != 0 ||
+			 strcmp(plan.role, p->role) != 0)))
 		return PTRACE_CONT;
 	if (plan.exit) {
 		p->at_exit = true;

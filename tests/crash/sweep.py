@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -23,11 +24,20 @@ from sweep_scenarios import SCENARIOS  # noqa: E402
 from sweep_world import STOP, Stop, World  # noqa: E402
 
 FORMS = [("entry", "all"), ("exit", "all"), ("exit", "one"), ("entry", "one")]
+FOREIGN = ("dash", "sh", "bash", "grep")  # of users' programs
 TRIES = 3           # of a stop that was not reached
+SECOND_MOST = 120   # calls of a start and what it has to do at once
 COUNT_PASSES = 3    # 1 for a sample
 
 
-def play(world, scenario, stop):
+def second_stop(stop, seed):
+    """Somewhere in what comes up after the first one."""
+    rng = random.Random(f"{seed} {stop}")
+    return Stop(stop.scenario, "any", "any", rng.randint(1, SECOND_MOST),
+                rng.choice(("entry", "exit")), "all")
+
+
+def play(world, scenario, stop, options):
     """One round.  Returns (calls counted, {cause: duplicates}, reached, path
     of the call's file); raises Failure."""
     if hasattr(scenario, "play"):
@@ -35,6 +45,8 @@ def play(world, scenario, stop):
     world.fresh(scenario.template)
     try:
         scenario.before(world)
+        if stop and stop.scope == "all" and options.twice is not None:
+            world.second = second_stop(stop, options.twice)
         nothing = Stop(scenario.name, "none", "none", 0, "entry", "one")
         if scenario.from_start:
             world.launch(stop or nothing)
@@ -87,10 +99,12 @@ def one(world, job, options):
         if not world.has(scenario.template):
             scenario.prepare(world)
         for _ in range(TRIES):
-            counts, causes, fired, path = play(world, scenario, stop)
+            counts, causes, fired, path = play(world, scenario, stop,
+                                               options)
             if fired or not stop:
                 break
-        result.update(duplicates=dict(causes), file=path)
+        result.update(duplicates=dict(causes), file=path,
+                      twice=len(world.fired_at) > 1)
         if stop and not fired:
             result["result"] = "not reached"
         if not stop:
@@ -276,6 +290,9 @@ def arguments():
     p.add_argument("--scope", choices=("one", "all"),
                    help="what dies: the process, or the whole suite")
     p.add_argument("--n", type=int, help="only the n-th call")
+    p.add_argument("--twice", type=int, metavar="SEED",
+                   help="after a stop of the whole suite another one, at a "
+                   "random call of what comes up")
     p.add_argument("--bin", help="programs from this folder")
     p.add_argument("--base", default="/dev/shm",
                    help="where the suites live (%(default)s)")
@@ -305,7 +322,7 @@ def count_calls(workers, options, results):
             results.append(r)
         for role, call, n in r.get("counts", ()):
             key = r["scenario"], role, call
-            if role not in SCENARIOS[r["scenario"]].roles_apart:
+            if role not in SCENARIOS[r["scenario"]].roles_apart + FOREIGN:
                 counts[key] = max(counts[key], n)
     progress.end()
     return counts
@@ -346,6 +363,9 @@ def main():
         bare = sum("role" not in r for r in results)
         if bare:
             print(f"\n{bare} rounds without a stop failed")
+        twice = sum(r.get("twice", False) for r in results)
+        if twice:
+            print(f"\n{twice} were stopped a second time as they came up")
         print(f"\n{total['ok']} ok, {total['not reached']} not reached, "
               f"{total['failed']} failed; {time.monotonic() - begun:.0f} s")
     return 0 if total["ok"] and not total["failed"] else 1

@@ -12,7 +12,7 @@ from sweep_world import DOMAIN, Traced
 class Commands:
     """One shell runs them all, in order; each is a process that may be stopped,
     or (all) the shell with it."""
-    roles_apart = ("dash", "sh", "bash")
+    roles_apart = ()
     template = "used"
 
     def script(self, world):

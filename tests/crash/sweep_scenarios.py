@@ -46,7 +46,7 @@ class Scenario:
 @scenario
 class Accept(Scenario):
     """Every way in and out: small and large, virtual and system users, many
-    recipients, alias, forward, relay, bounce."""
+    recipients, alias, forward, program, relay, bounce."""
     name = "accept"
 
     def act(self, world, client):
@@ -60,6 +60,7 @@ class Accept(Scenario):
                   90_000),
             write({f"team@{DOMAIN}": ("alice", "ok.test")}),
             write({f"{world.user}-fwd@{DOMAIN}": ("home", "bob")}),
+            write({f"{world.user}-prog@{DOMAIN}": ("home", "program")}),
             write({"TOKEN@refused.test": ("bounce",)},
                   sender=f"alice@{DOMAIN}"),
         ])

@@ -120,7 +120,8 @@ class World:
         self.book = Book()
         self.bad_events = BAD_EVENTS
         self.stopped = self.rising = self.trouble = None
-        self.torn = []
+        self.torn, self.fired_at = [], []
+        self.second = None  # a stop of what comes up after the first
 
     # ---- templates ----
 
@@ -129,6 +130,8 @@ class World:
         self.live.mkdir(parents=True)
         self.home.mkdir()
         (self.home / ".qmail-fwd").write_text(f"./Maildir/\n&bob@{DOMAIN}\n")
+        (self.home / ".qmail-prog").write_text(
+            "./Maildir/\n|grep ^Subject: >>program\n")
         subprocess.run(["chown", "-R", f"{self.user}:", self.home], check=True)
         suite = Suite(
             "--no-first-message", "--system-user", self.user,
@@ -168,8 +171,8 @@ class World:
         subprocess.run(["cp", "-a", self.base / template, self.live],
                        check=True)
         self.book = Book()
-        self.stopped = self.rising = self.trouble = None
-        self.torn = []
+        self.stopped = self.rising = self.trouble = self.second = None
+        self.torn, self.fired_at = [], []
         for name, hop in self.hops.items():
             hop.mode = HOPS[name]
             hop.taken.clear()
@@ -205,7 +208,11 @@ class World:
         self.watch_over(stop)
 
     def watch_over(self, stop):
-        self.stopped = self.traced
+        if stop is self.second:
+            self.second = None
+        else:
+            self.stopped = self.traced
+        self.watched = self.traced
         if stop.scope == "all" or stop.role == "start":
             self.rising = threading.Thread(
                 target=self.rise, args=(self.traced,), daemon=True)
@@ -220,15 +227,19 @@ class World:
         try:
             if not traced.over.wait(PATIENCE):
                 raise Failure("roles do not end when start has died")
-            self.torn = self.look_at_rest()
-            self.launch()
+            self.torn += self.look_at_rest()
+            self.fired_at.append(traced.fired_at)
+            self.launch(self.second)
         except Exception as e:  # told by wait_ready
             self.trouble = e
 
     def settle_down(self):
         """Until the suite runs: again, if it was stopped as a whole."""
-        if self.rising and self.stopped.fired.is_set():
-            self.rising.join(2 * PATIENCE)
+        while self.rising and self.watched.fired.is_set():
+            rising = self.rising
+            rising.join(2 * PATIENCE)
+            if self.rising is rising:
+                break
         self.wait_ready()
 
     def fired(self):
@@ -246,9 +257,9 @@ class World:
             self.traced.end()
 
     def shutdown(self):
-        """SIGTERM, as an administrator does it; once more when the stop came
+        """SIGTERM, as an administrator does it; once more when a stop came
         just then."""
-        for _ in range(2):
+        for _ in range(3):
             self.settle_down()
             traced = self.traced
             try:
@@ -349,6 +360,14 @@ class World:
                 if (folder / part).is_dir():
                     for path in (folder / part).iterdir():
                         yield place, path
+
+    def programs(self):
+        """The token of each run of the user's program."""
+        try:
+            lines = (self.home / "program").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [line.removeprefix("Subject: ") for line in lines]
 
     def look_at_rest(self):
         """With no process left: what a reader of new/ and cur/ would see."""
