@@ -121,10 +121,13 @@ def one(world, job, options):
 
 
 def log_tail(world):
-    try:
-        return world.log()[-4000:]
-    except OSError:
-        return "no log"
+    text = ""
+    for path in (world.base / "stderr", world.folder / "log"):
+        try:
+            text += path.read_text(errors="replace")[-4000:]
+        except OSError as e:
+            text += f"{e}\n"
+    return text
 
 
 def work(base, user, jobs, results, options):

@@ -58,9 +58,11 @@ class Traced:
         self.fired_at = self.path = self.status = None
         self.counts = {}
         self.answered = threading.Event()
-        self.child = subprocess.Popen(
-            [*args, "--not", log, "--", *command], env=env, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # beside the folder, so that no role's call on it counts
+        with open(pathlib.Path(watch[0]).parent / "stderr", "a") as err:
+            self.child = subprocess.Popen(
+                [*args, "--not", log, "--", *command], env=env, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -215,23 +217,39 @@ class World:
         self.watched = self.traced
         if stop.scope == "all" or stop.role == "start":
             self.rising = threading.Thread(
-                target=self.rise, args=(self.traced,), daemon=True)
+                target=self.rise, args=(self.traced, stop), daemon=True)
             self.rising.start()
 
-    def rise(self, traced):
+    def rise(self, traced, stop):
         """After the stop of the whole suite: looks at what stands there, and
         starts it again."""
         while not traced.fired.wait(0.2):
             if traced.over.is_set():
                 return
         try:
+            if stop.scope == "one":
+                self.rise_beside()
             if not traced.over.wait(PATIENCE):
                 raise Failure("roles do not end when start has died")
-            self.torn += self.look_at_rest()
             self.fired_at.append(traced.fired_at)
-            self.launch(self.second)
+            if stop.scope == "all":
+                self.torn += self.look_at_rest()
+                self.launch(self.second)
         except Exception as e:  # told by wait_ready
             self.trouble = e
+
+    def rise_beside(self):
+        """As a supervisor does it when start has died: at once, and again,
+        while the roles of the old one still end."""
+        for _ in range(200):
+            self.launch()
+            while not self.roles_ready():
+                if self.traced.over.wait(0.01):
+                    break
+            else:
+                return
+            self.traced.end()
+        raise Failure("start does not come up again")
 
     def settle_down(self):
         """Until the suite runs: again, if it was stopped as a whole."""
