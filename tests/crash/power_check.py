@@ -12,6 +12,7 @@ from power_load import USERS, identify
 
 COUNTS = ("cuts", "acknowledged", "unacked", "lost", "reported", "removed",
           "doubled", "half", "undeleted", "stray")
+REPORT_MS = 2000        # 200 ms of marks, on a machine with much else to do
 BAD = ("lost", "doubled", "half", "undeleted", "stray")
 
 
@@ -43,6 +44,11 @@ class Result:
     def mind(self, kind, text):
         setattr(self, kind, getattr(self, kind) + 1)
         self.problems.append(f"{kind}: {text}")
+
+    @property
+    def broken(self):
+        """The test itself came to no result."""
+        return any(p.startswith("test:") for p in self.problems)
 
     @property
     def bad(self):
@@ -176,10 +182,11 @@ class Check:
         elif len(lives) > 1:
             self.result.reported += len(lives) - 1
             last = lives.get(self.world.net.life)
-            if last:
-                self.result.oldest_mark_ms = max(
-                    self.result.oldest_mark_ms,
-                    int((self.cut_at - last.at) * 1000))
+            age = int((self.cut_at - last.at) * 1000) if last else 0
+            self.result.oldest_mark_ms = max(self.result.oldest_mark_ms, age)
+            if age > REPORT_MS:
+                self.result.mind("doubled", f"{name} to {recipient}: reported "
+                                 f"{age} ms before the cut")
         return len(receipts)
 
     def account(self):

@@ -75,8 +75,9 @@ class Recording:
     new spool when fresh; after a cut of a recording before it when `prior` is
     (recording, cut, generator): what has to outlive both is in the record."""
 
-    def __init__(self, fs, seed, profile, fresh=False, prior=None, bin_=None):
-        self.fs, self.seed, self.life = fs, seed, 0
+    def __init__(self, fs, seed, profile, fresh=False, prior=None, bin_=None,
+                 rate=0):
+        self.fs, self.seed, self.life, self.rate = fs, seed, 0, rate
         self.folder = scratch()
         self.base, self.log = self.folder / "base", self.folder / "writes"
         world = World(self.folder / "w", fs, fresh)
@@ -109,7 +110,7 @@ class Recording:
         world.net.position = disk.position
         world.start(bin_)
         self.ready = disk.position()
-        world.net.begin(self.seed, profile)
+        world.net.begin(self.seed, profile, rate=self.rate)
         time.sleep(RECORD_S)
         self.last = disk.position()
         world.net.halt()
@@ -184,16 +185,21 @@ class Player:
 
 
 def choose(recording, rng):
-    """Anywhere; or just where a client had its 250, for nothing that came later
-    may be needed; or while the suite started."""
+    """Just where a client had its 250, for nothing that came later may be
+    needed; or while the suite started; or just before a flush, when the cache
+    is fullest; or anywhere."""
     acks = [m.acked for m in recording.record.sent.values()
             if recording.ready <= m.acked <= recording.last]
     kind = rng.random()
-    if acks and kind < 0.45:
+    if acks and kind < 0.4:
         return rng.choice(acks)
-    if kind < 0.6:
+    if kind < 0.5:
         return rng.randint(recording.first, recording.ready)
-    return rng.randint(recording.first, recording.last)
+    cut = rng.randint(recording.first, recording.last)
+    while kind < 0.75 and cut < recording.last and \
+            not recording.writes[cut][0]:
+        cut += 1
+    return cut
 
 
 def image_worker(recording, seeds, say):

@@ -13,13 +13,15 @@ USERS = 6
 LATER, NOW = False, True
 LINE_MAX = 4 << 20
 # share of 100 by what the recipients are: l local, s next hop, w a next hop
-# that says "later", x one that refuses; and of small, middling, large bodies
+# that says "later", x one that refuses; and by the sizes of SIZES
 PROFILES = {
     "mixed": ((("l", 40), ("lll", 8), ("s", 20), ("w", 17), ("lsw", 8),
-               ("sww", 3), ("x", 4)), (60, 30, 10)),
-    "spool": ((("s", 25), ("w", 55), ("sw", 12), ("www", 8)), (40, 10, 50)),
+               ("sww", 3), ("x", 4)), (60, 30, 10, 0)),
+    "spool": ((("s", 25), ("w", 55), ("sw", 12), ("www", 8)), (40, 10, 50, 0)),
+    "large": ((("w", 1),), (0, 0, 0, 1)),
+    "local": ((("l", 3), ("lll", 1)), (1, 0, 0, 0)),
 }
-SIZES = ((100, 4000), (4000, 60000), (66000, 300000))
+SIZES = ((100, 4000), (4000, 60000), (66000, 300000), (66000, 80000))
 DOMAINS = {"l": "local.test", "s": "sink.test", "w": "later.test",
            "x": "refused.test"}
 
@@ -282,9 +284,10 @@ class Net:
 
     # ---- the whole ----
 
-    def begin(self, seed, profile="mixed", sessions=50, readers=2):
-        """A load that goes on writing the record until halt()."""
-        rate = random.Random(seed).choice([3, 8, 20])
+    def begin(self, seed, profile="mixed", sessions=50, readers=2, rate=0):
+        """A load that goes on writing the record until halt(), at this many
+        messages a second of each session, or one of some rates."""
+        rate = rate or random.Random(seed).choice([3, 8, 20])
 
         async def start():
             self.stage, self.stopping = LATER, False
