@@ -181,8 +181,8 @@ class Check:
                              f"{[t.life for t in receipts]}")
         elif len(lives) > 1:
             self.result.reported += len(lives) - 1
-            last = lives.get(self.world.net.life)
-            age = int((self.cut_at - last.at) * 1000) if last else 0
+            last, again = (lives.get(self.world.net.life + i) for i in (0, 1))
+            age = last and again and int((self.cut_at - last.at) * 1000) or 0
             self.result.oldest_mark_ms = max(self.result.oldest_mark_ms, age)
             if age > REPORT_MS:
                 self.result.mind("doubled", f"{name} to {recipient}: reported "

@@ -48,7 +48,8 @@ def attach(path):
 
 
 def unmount(where):
-    for _ in range(50):
+    """A loop device over it may take its time to let go."""
+    for _ in range(300):
         out = run("umount", where, check=False)
         if not os.path.ismount(where):
             return
@@ -232,7 +233,12 @@ class LoggedDisk:
 
     def close(self):
         """The log stays."""
-        unmount(self.mounted)
+        try:
+            unmount(self.mounted)
+        except RuntimeError:
+            self.process.terminate()
+            run("umount", "-l", self.mounted, check=False)
+            raise
         if self.process.wait(30) != 0:
             raise RuntimeError("logdev failed")
 
