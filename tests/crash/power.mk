@@ -18,6 +18,4 @@ check-power: all tools
 	POSTERN_BUILD=$(abspath $(B)) tests/crash/power.py \
 		$(if $(CUTS),--cuts $(CUTS)) $(if $(IMAGES),--images $(IMAGES)) \
 		$(if $(SEED),--seed $(SEED))
-
-check-crash: check-power
 .PHONY: check-power

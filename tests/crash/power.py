@@ -236,6 +236,8 @@ def parse():
     p.add_argument("--seed", type=int, default=int(time.time()),
                    help="of the first cut; the others count on from it")
     p.add_argument("--jobs", type=int, default=3, help="at a time (3)")
+    p.add_argument("--seconds", type=float, default=power_cuts.load_s,
+                   help="of load before a cut (3)")
     p.add_argument("--fs", action="append", choices=FILE_SYSTEMS,
                    help="only this file system")
     p.add_argument("--no-controls", dest="controls", action="store_false",
@@ -245,6 +247,7 @@ def parse():
     p.add_argument("--json", action="store_true", help="a line for each row")
     args = p.parse_args()
     args.fs = args.fs or list(FILE_SYSTEMS)
+    power_cuts.load_s = args.seconds
     return args
 
 

@@ -14,7 +14,7 @@ from power_load import NOW, Record
 from power_world import LoggedDisk, World, run
 
 SCRATCH = "/dev/shm"
-SHUTDOWN_S, RECORD_S = 2.5, 3.0
+load_s = 3.0    # of load, until a cut or for a recording
 
 
 def scratch():
@@ -39,7 +39,7 @@ def shut_down(world, base, seed, flags):
     try:
         world.start()
         world.net.begin(seed, rng.choice(["mixed", "mixed", "spool"]))
-        time.sleep(rng.uniform(0.2, SHUTDOWN_S))
+        time.sleep(rng.uniform(0.2, load_s))
         run("xfs_io", "-x", "-c", " ".join(["shutdown", *flags]), world.var)
         cut_at = time.time()
         # what was on its way may still be answered, but not with a 250
@@ -111,7 +111,7 @@ class Recording:
         world.start(bin_)
         self.ready = disk.position()
         world.net.begin(self.seed, profile, rate=self.rate)
-        time.sleep(RECORD_S)
+        time.sleep(load_s)
         self.last = disk.position()
         world.net.halt()
         self.record = world.net.record

@@ -20,7 +20,7 @@ pytestmark = [
 
 def power(*args):
     done = subprocess.run(
-        [sys.executable, str(POWER), *args], stdout=subprocess.PIPE,
+        [sys.executable, str(POWER), "--seconds", "1.5", *args], stdout=subprocess.PIPE,
         env={**os.environ, "POSTERN_BUILD": str(BUILD)},
         stderr=subprocess.STDOUT, text=True, timeout=220)
     print(done.stdout)
