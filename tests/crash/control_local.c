@@ -30,7 +30,7 @@ __wrap_write(int fd, const void *p, size_t n)
 	size_t most = sizeof(kept) / sizeof(kept[0]);
 	struct kept *k = &kept[kept_count < most ? kept_count : 0];
 	if (kept_count == most || n > sizeof(k->bytes) || fstat(fd, &st) < 0 ||
-	    !S_ISREG(st.st_mode))
+	    !S_ISREG(st.st_mode) || st.st_nlink == 0)
 		return __real_write(fd, p, n);
 	memcpy(k->bytes, p, n);
 	k->n = n;

@@ -8,8 +8,11 @@ import json
 import multiprocessing
 import os
 import pathlib
+import pwd
 import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,6 +134,7 @@ def log_tail(world):
 
 
 def work(base, user, jobs, results, options):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     world = None
     while True:
         job = jobs.get()
@@ -176,8 +180,21 @@ def stops(counts, options):
     return jobs
 
 
+def clear_old():
+    """What sweeps left that were killed themselves."""
+    for account in pwd.getpwall():
+        found = re.fullmatch(r"psw(\d+)w\d+", account.pw_name)
+        if not found or os.path.exists(f"/proc/{found.group(1)}"):
+            continue
+        subprocess.run(["userdel", account.pw_name], check=True)
+        folder = pathlib.Path(account.pw_dir).parents[2]
+        if folder.name.startswith("psweep-"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Workers:
     def __init__(self, options):
+        clear_old()
         context = multiprocessing.get_context("fork")
         self.jobs, self.results = context.Queue(), context.Queue()
         self.base = tempfile.mkdtemp(prefix="psweep-", dir=options.base)
@@ -297,7 +314,8 @@ def arguments():
                    help="after a stop of the whole suite another one, at a "
                    "random call of what comes up")
     p.add_argument("--bin", help="programs from this folder")
-    p.add_argument("--base", default="/dev/shm",
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    p.add_argument("--base", default=memory or tempfile.gettempdir(),
                    help="where the suites live (%(default)s)")
     p.add_argument("--keep", metavar="DIR", help="keep what failed there")
     p.add_argument("--json", action="store_true",
@@ -333,6 +351,7 @@ def count_calls(workers, options, results):
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     subprocess.run([str(pathlib.Path(__file__).resolve().parents[2] /
                         "install/users")], check=True,
                    stdout=subprocess.DEVNULL)

@@ -17,18 +17,24 @@ pytestmark = pytest.mark.skipif(
 
 
 def sweep(*args):
-    done = subprocess.run(
-        [sys.executable, str(SWEEP), *args], stdout=subprocess.PIPE,
-        env={**os.environ, "POSTERN_BUILD": str(BUILD)},
-        stderr=subprocess.STDOUT, text=True, timeout=200)
-    print(done.stdout)
-    return done
+    """What it printed, and its exit code."""
+    with subprocess.Popen(
+            [sys.executable, str(SWEEP), *args], stdout=subprocess.PIPE,
+            env={**os.environ, "POSTERN_BUILD": str(BUILD)},
+            stderr=subprocess.STDOUT, text=True) as child:
+        try:
+            text = child.communicate(timeout=200)[0]
+        except BaseException:
+            child.terminate()  # it clears up
+            raise
+    print(text)
+    return text, child.returncode
 
 
 def test_one_stop_for_each_role_and_call():
-    done = sweep("--sample", "1")
-    assert done.returncode == 0
-    assert " 0 failed" in done.stdout
+    text, code = sweep("--sample", "1")
+    assert code == 0
+    assert " 0 failed" in text
 
 
 # ---- controls: a sweep that finds nothing proves nothing ----
@@ -50,13 +56,13 @@ def failures(log):
     ("local-renames-first", "local", "write", "after the stop")])
 def test_a_planted_fault_is_found(tmp_path, tool, role, call, says):
     log = tmp_path / "log"
-    done = sweep("--bin", str(with_fault(
-                     tmp_path / "bin", f"postern-{role}", tool)),
-                 "--workload", "accept", "--role", role, "--call", call,
-                 "--sample", "1", "--scope", "all", "--when", "entry",
-                 "--jobs", "1", "--log", str(log))
-    assert done.returncode == 1
+    text, code = sweep(
+        "--bin", str(with_fault(tmp_path / "bin", f"postern-{role}", tool)),
+        "--workload", "accept", "--role", role, "--call", call, "--sample",
+        "1", "--scope", "all", "--when", "entry", "--jobs", "1", "--log",
+        str(log))
+    assert code == 1
     found = failures(log)
     # without a stop nothing is amiss: only stops are in the log
-    assert "rounds without a stop failed" not in done.stdout
+    assert "rounds without a stop failed" not in text
     assert any(says in r["why"] for r in found), found
