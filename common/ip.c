@@ -41,10 +41,18 @@ void
 ip_put(struct buf *b, const struct ip *ip)
 {
 	char text[INET6_ADDRSTRLEN];
-	const char *c = ip_is_v4(ip)
-			    ? inet_ntop(AF_INET, ip->b + 12, text, sizeof(text))
-			    : inet_ntop(AF_INET6, ip->b, text, sizeof(text));
-	buf_puts(b, c);
+
+	if (!ip_is_v4(ip)) {
+		buf_puts(b, inet_ntop(AF_INET6, ip->b, text, sizeof(text)));
+		return;
+	}
+	/* what listen does for every connection: inet_ntop goes by way of
+	 * snprintf */
+	for (size_t i = 12; i < 16; i++) {
+		if (i > 12)
+			buf_putc(b, '.');
+		buf_put_u64(b, ip->b[i]);
+	}
 }
 
 bool

@@ -23,8 +23,8 @@ struct net {
 	size_t taken;	  /* bytes of input that are done with */
 	struct buf input;
 	struct buf output; /* replies not sent yet; the caller puts them */
-	char input_storage[NET_INPUT];
 	char output_storage[NET_OUTPUT];
+	char input_storage[NET_INPUT];
 };
 
 /* Borrows both descriptors; timeout_ms is how long the client may stay silent.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * serve: contract in serve.h.  One static session, no heap.
  */
+#include <stdalign.h>
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/packet.h"
@@ -18,19 +19,22 @@ enum {
 	/* a client that sends less than so many bytes in so many times the
 	 * timeout is not sending mail */
 	DATA_PROGRESS = 1024,
-	DATA_PATIENCE = 4
+	DATA_PATIENCE = 4,
+	PAGE = 4096
 };
 
+/* What every session touches lies together: a page that a child of the template
+ * does not touch costs it nothing. */
 static struct {
-	struct net net;
-	struct session session;
-	struct stream stream;
+	alignas(PAGE) struct session session;
+	struct serve_client client;
 	struct line_reader reader;
 	struct data data;
-	struct serve_client client;
 	unsigned refusals;  /* logged */
 	const char *reason; /* why the session ended */
 	bool linger;	    /* we ended it: the client may still be sending */
+	struct net net;	    /* begins with its output */
+	alignas(PAGE) struct stream stream;
 } server;
 
 /* ---- ends ---- */

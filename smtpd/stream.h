@@ -12,8 +12,9 @@ enum {
 	STREAM_PAYLOAD = LIMIT_FRAME - 1, /* body bytes in a frame */
 	STREAM_FRAMES = 4,
 	STREAM_BODY = STREAM_FRAMES * STREAM_PAYLOAD,
-	STREAM_ENVELOPE = 16 * 1024,
-	STREAM_ANSWER = 2048
+	/* small: the body that follows it begins on the same page */
+	STREAM_ENVELOPE = 2048,
+	STREAM_ANSWER = LIMIT_REPLY_TEXT + 64
 };
 
 struct stream {
@@ -21,9 +22,9 @@ struct stream {
 	bool sent;	     /* frames of the open message have left */
 	struct buf envelope; /* frames not sent yet, ahead of the body */
 	struct buf body;     /* the caller puts body bytes here */
+	char answer[STREAM_ANSWER];
 	char envelope_storage[STREAM_ENVELOPE];
 	char body_storage[STREAM_BODY];
-	char answer[STREAM_ANSWER];
 };
 
 /* Borrows fd.  Touches no page of the buffers. */

@@ -17,7 +17,7 @@
 enum { PACKET_ROOM = 512 };
 
 static bool smtp;
-static char peer_text[64], local_text[64];
+static char local_text[64];
 
 void
 handover_init(bool is_smtp)
@@ -67,10 +67,20 @@ sockets_make(struct handover *h)
 	       io_pair(SOCK_SEQPACKET, h->ask) == 0;
 }
 
+static struct str
+ip_text(char *room, size_t size, const struct ip *ip)
+{
+	struct buf b = { .p = room, .cap = size };
+
+	ip_put(&b, ip);
+	return buf_str(&b);
+}
+
 enum handover_status
 handover_begin(struct handover *h)
 {
 	sid_make(h);
+	h->peer = ip_text(h->peer_text, sizeof(h->peer_text), &h->peer_ip);
 	h->at = smtp ? LINK_QUEUED : LINK_USERD;
 	if (sockets_make(h) && admit_begun(&h->peer_ip, h->life[0])) {
 		h->life[0] = -1; /* admit's now */
@@ -83,15 +93,6 @@ handover_begin(struct handover *h)
 	return HANDOVER_FAILED;
 }
 
-static struct str
-ip_text(char *room, size_t size, const struct ip *ip)
-{
-	struct buf b = { .p = room, .cap = size };
-
-	ip_put(&b, ip);
-	return buf_str(&b);
-}
-
 /* The packet for the link at which h stands, and its descriptors. */
 static size_t
 packet_make(const struct handover *h, struct buf *b, int *fds)
@@ -100,7 +101,7 @@ packet_make(const struct handover *h, struct buf *b, int *fds)
 
 	packet_begin(b, 'S');
 	packet_str(b, h->sid);
-	packet_str(b, ip_text(peer_text, sizeof(peer_text), &h->peer_ip));
+	packet_str(b, h->peer);
 	switch (h->at) {
 	case LINK_QUEUED:
 		packet_u8(b, h->relay);

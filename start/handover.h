@@ -24,8 +24,8 @@ struct handover {
 	int connection;
 	/* handover's own */
 	enum handover_link at;
-	char sid_text[24];
-	struct str sid;
+	char sid_text[24], peer_text[64];
+	struct str sid, peer; /* peer_ip as text */
 	int stream[2], ask[2],
 	    life[2]; /* near and far ends; life: read, write */
 };

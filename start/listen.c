@@ -141,11 +141,7 @@ accept_with_spare(int door)
 static void
 accept_log(const struct handover *h)
 {
-	char room[64];
-	struct buf b = BUF_ON(room);
-
-	ip_put(&b, &h->peer_ip);
-	LOG(INFO, "accept", F_STR("sid", h->sid), F_STR("ip", buf_str(&b)),
+	LOG(INFO, "accept", F_STR("sid", h->sid), F_STR("ip", h->peer),
 	    F_NUM("port", h->peer_port), F_NUM("relay", h->relay));
 }
 
