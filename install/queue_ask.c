@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "install/localsocket.h"
@@ -18,7 +19,11 @@ static char storage[PACKET_MAX];
 int
 queue_ask_failed(void)
 {
-	if (errno == EACCES || errno == EPERM)
+	if (errno == EACCES && geteuid() == 0)
+		fputs("postern queue: qmgr has closed the connection: too many "
+		      "ask at once, or it has just died; try again\n",
+		    stderr);
+	else if (errno == EACCES || errno == EPERM)
 		fputs("postern queue: only root, or the user who runs the "
 		      "suite, may look at the queue\n",
 		    stderr);
