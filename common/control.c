@@ -39,6 +39,8 @@ const struct control_setting control_settings[] = {
 	    "domains of virtual users only, or domain:user"),
 	LIST("rcpthosts", "", "further domains that mail is accepted for"),
 	LIST("smtproutes", "", "domain:host:port in place of the MX"),
+	LIST("destinations", "",
+	    "limits of a host: domain connections=N messages=N rate=N/minute"),
 	LIST("relayclients", "", "networks that may send to anywhere"),
 	LINE("postmaster", NULL, "gets double bounces; default: postmaster@me"),
 	/* smtpd and listen */

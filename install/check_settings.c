@@ -18,6 +18,7 @@
 #include "install/check.h"
 #include "install/json.h"
 #include "install/places.h"
+#include "queue/hostrules.h"
 #include "send/route.h"
 #include "start/endpoint.h"
 
@@ -182,11 +183,12 @@ check_settings(struct check *c, int dir)
 	for (size_t i = 0; i < control_setting_count; i++) {
 		const struct control_setting *s = &control_settings[i];
 		const char *(*line)(struct str) = NULL;
-		/* these four are read by those who use them, below */
+		/* these five are read by those who use them, below */
 		if (strcmp(s->name, "locals") == 0 ||
 		    strcmp(s->name, "virtualdomains") == 0 ||
 		    strcmp(s->name, "rcpthosts") == 0 ||
-		    strcmp(s->name, "smtproutes") == 0)
+		    strcmp(s->name, "smtproutes") == 0 ||
+		    strcmp(s->name, "destinations") == 0)
 			continue;
 		for (size_t k = 0; k < N_ELEMENTS(meanings); k++)
 			if (strcmp(meanings[k].name, s->name) == 0)
@@ -195,6 +197,7 @@ check_settings(struct check *c, int dir)
 	}
 	domains_free(domains_load(dir));
 	routes_free(routes_load(dir));
+	hostrules_free(hostrules_load(dir));
 	control_on_mistake(NULL);
 }
 

@@ -18,9 +18,23 @@
 
 static struct domains *domains;
 static struct routes *routes;
+static struct hostrules *hostrules;
 static uint64_t lifetime;
 static bool opened;
 static int64_t base_ms;
+
+/* By the domain, or by the host that a route names for it. */
+static void
+apply_rule(struct destination *d)
+{
+	struct str name = names_str(d->name);
+	if (d->kind != SCHEDULE_REMOTE)
+		return;
+	if (!str_ieq(name, names_str(d->domain)))
+		while (name.n > 0 && name.p[--name.n] != ':')
+			;
+	destination_rule(d, hostrules_find(hostrules, name));
+}
 
 int
 delivery_load(int control_dirfd)
@@ -28,16 +42,21 @@ delivery_load(int control_dirfd)
 	uint64_t seconds;
 	struct domains *d = domains_load(control_dirfd);
 	struct routes *r = routes_load(control_dirfd);
-	if (d == NULL || r == NULL ||
+	struct hostrules *h = hostrules_load(control_dirfd);
+	if (d == NULL || r == NULL || h == NULL ||
 	    control_number(control_dirfd, "queuelifetime", &seconds) < 0) {
 		domains_free(d);
 		routes_free(r);
+		hostrules_free(h);
 		return -1;
 	}
 	domains_free(domains);
 	routes_free(routes);
+	hostrules_free(hostrules);
 	domains = d;
 	routes = r;
+	hostrules = h;
+	destinations_each(apply_rule);
 	lifetime = seconds;
 	if (base_ms == 0)
 		base_ms = clock_mono_ms() - 1000;
@@ -207,7 +226,11 @@ delivery_destination(struct str domain)
 	}
 	if (key.full || domain.n == 0)
 		return NULL;
-	return destination_get(SCHEDULE_REMOTE, buf_str(&key), domain);
+	struct destination *d =
+	    destination_get(SCHEDULE_REMOTE, buf_str(&key), domain);
+	if (!d->ruled)
+		apply_rule(d);
+	return d;
 }
 
 void

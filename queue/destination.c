@@ -87,10 +87,20 @@ destination_get(enum schedule_channel kind, struct str key, struct str domain)
 		.name = name,
 		.domain = names_take(domain),
 		.limit = kind == SCHEDULE_LOCAL ? 1 : LIMIT_FIRST,
+		.rule = { .connections = HOSTRULE_CONNECTIONS },
 		.chain = *b };
 	*b = d;
 	live++;
 	return d;
+}
+
+void
+destination_rule(struct destination *d, struct hostrule rule)
+{
+	d->rule = rule;
+	d->ruled = true;
+	if (d->limit > rule.connections)
+		d->limit = rule.connections;
 }
 
 static bool
@@ -98,7 +108,8 @@ is_idle(const struct destination *d, int64_t now_ms)
 {
 	return d->waiting == 0 && d->open == 0 && d->agents == NULL &&
 	       !d->dirty && !d->starving && d->rest_until <= now_ms &&
-	       d->slow_until <= now_ms;
+	       d->slow_until <= now_ms && !d->pacing &&
+	       d->next_us <= now_ms * 1000;
 }
 
 static void
@@ -381,7 +392,7 @@ destination_success(struct destination *d)
 	d->failures = d->setbacks = 0;
 	d->rest_until = 0;
 	forget_tried(d);
-	if (d->kind == SCHEDULE_REMOTE && d->limit < LIMIT_MAX &&
+	if (d->kind == SCHEDULE_REMOTE && d->limit < d->rule.connections &&
 	    ++d->streak >= d->limit) {
 		d->limit++;
 		d->streak = 0;

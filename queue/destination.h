@@ -11,13 +11,13 @@
 #define DESTINATION_H
 
 #include "common/str.h"
+#include "queue/hostrules.h"
 #include "queue/lot.h"
 #include "queue/schedule.h"
 
 enum {
 	TRIED_MAX = 16,	   /* addresses given up in one attempt */
 	LIMIT_FIRST = 2,   /* connections to a new destination */
-	LIMIT_MAX = 20,	   /* and to one that takes everything */
 	BACKLOG_EXTRA = 20 /* waiting lots per connection that open one more */
 };
 
@@ -50,6 +50,11 @@ struct destination {
 	struct destination *starving_before, *starving_after;
 	bool slow;	    /* a delivery took over a second */
 	int64_t slow_until; /* ms; so long that is remembered */
+	bool pacing;	    /* in the list of pace.c */
+	struct destination *pacing_next;
+	int64_t next_us; /* when the next message may go */
+	bool ruled;	 /* destination_rule was called */
+	struct hostrule rule;
 };
 
 /* Before all else here.  Dies without memory. */
@@ -58,6 +63,8 @@ void destinations_init(void);
  * for a new one. */
 struct destination *destination_get(
     enum schedule_channel, struct str key, struct str domain);
+/* What control/destinations says of it. */
+void destination_rule(struct destination *, struct hostrule);
 /* Frees it when nothing waits, nothing is open and nothing is remembered. */
 void destination_release(struct destination *, int64_t now_ms);
 /* Releases all that can be. */

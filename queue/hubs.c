@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
+#include "queue/pace.h"
 #include "queue/patience.h"
 #include "queue/places.h"
 
@@ -211,7 +212,7 @@ void
 hubs_open(struct destination *d)
 {
 	while (destination_needs_agent(d) && connect_count < CONNECT_MAX &&
-	       places_free(d))
+	       pace_ready(d, clock_mono_ms()) && places_free(d))
 		connect_begin(d);
 }
 
@@ -219,7 +220,8 @@ void
 hubs_open_extra(struct destination *d)
 {
 	if (d->waiting > 0 && d->open < d->limit && d->connecting == 0 &&
-	    connect_count < CONNECT_MAX && places_free(d))
+	    connect_count < CONNECT_MAX && pace_ready(d, clock_mono_ms()) &&
+	    places_free(d))
 		connect_begin(d);
 }
 

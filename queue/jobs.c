@@ -8,6 +8,7 @@
 #include "queue/agent.h"
 #include "queue/names.h"
 #include "queue/notes.h"
+#include "queue/pace.h"
 
 enum {
 	LOCAL_JOBS = 256, /* jobs that a local has at a time */
@@ -184,7 +185,8 @@ feed_one(struct agent *a)
 {
 	struct destination *d = a->destination;
 	struct lot *lot = destination_peek(d);
-	if (lot == NULL)
+	int64_t now = clock_mono_ms();
+	if (lot == NULL || !pace_ready(d, now))
 		return false;
 	bool suspect = message_at(lot->message)->crashes > 0;
 	if ((suspect || a->solo) && a->outstanding > 0)
@@ -192,6 +194,7 @@ feed_one(struct agent *a)
 	lot = destination_take(d);
 	if (!trim(d, lot))
 		return true;
+	pace_sent(d, now);
 	for (uint32_t i = 0; i < lot->n; i++)
 		rcpt_set(lot_entry(lot, i)->rcpt, RCPT_FLYING);
 	agent_attach(a, lot);
@@ -214,6 +217,9 @@ agent_feed(struct agent *a)
 {
 	unsigned most =
 	    a->destination->kind == SCHEDULE_LOCAL ? LOCAL_JOBS : REMOTE_JOBS;
+	uint32_t messages = a->destination->rule.messages;
+	if (messages > 0 && a->outstanding == 0 && a->jobs >= messages)
+		agent_retire(a);
 	while (!a->retiring && !a->resuming && link_is_up(&a->link) &&
 	       !a->link.blocked && a->outstanding < most)
 		if (!feed_one(a))

@@ -21,6 +21,7 @@
 #include "queue/manage.h"
 #include "queue/names.h"
 #include "queue/notes.h"
+#include "queue/pace.h"
 #include "queue/where.h"
 
 static const struct sandbox_rule rules[] = {
@@ -130,8 +131,10 @@ before_wait(void)
 		last_sweep = now;
 		destinations_sweep(now);
 	}
+	pace_wake(now, agents_wanted);
 	where_flush();
 	agents_flush();
+	wait = loop_sooner(wait, pace_wait(now));
 	delivery_settle_all();
 	bounces_flush(now);
 	notes_flush();
@@ -186,6 +189,7 @@ main(int argc, char **argv)
 	names_init();
 	index_init();
 	destinations_init();
+	pace_init(clock_mono_ms());
 	raise_descriptors();
 	if (delivery_load(ROLE_FD_CONTROL) < 0 ||
 	    agents_load(ROLE_FD_CONTROL, true) < 0)

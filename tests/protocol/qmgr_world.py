@@ -358,6 +358,8 @@ class World:
         s = self.control()
         s.send(b"Q")
         p = take(s, "q")
+        s.close()
+        self.role.links.remove(s)
         return {p.str(): p.u64() for _ in range(p.u32())}
 
     def wait_status(self, timeout=10, **wanted):

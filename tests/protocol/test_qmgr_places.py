@@ -2,9 +2,13 @@
 """Who gets a place to deliver, and that 0 places stop delivery."""
 import os
 import pathlib
+import socket
 import time
 
-from qmgr_world import World, silent
+import pytest
+
+from qmgr_world import Agent, Gone, World, silent, take
+from roles import pair, text, u64
 
 
 def settings(w, **values):
@@ -89,3 +93,130 @@ def test_a_reload_stops_what_waits_and_lets_what_flies_end():
         w.body()
         job = remote.job()
         assert job.id in rest
+
+
+def drain(w, agent, times=1):
+    """The next jobs of the agent, each delivered: when they came."""
+    came = []
+    for _ in range(times):
+        w.body()
+        job = agent.job()
+        came.append(time.monotonic())
+        agent.report(job)
+        w.marked(w.marks())
+    return came
+
+
+def test_connections_and_messages_of_a_host_are_limited():
+    with World({"destinations": "far.example connections=1 messages=2"}) as w:
+        w.told()
+        for i in range(60):
+            w.note([f"x{i}@far.example"], fd=False)
+        for _ in range(3):
+            remote = w.connect("far.example")
+            drain(w, remote, 2)
+            # sixty would have opened another, and this one gets no more
+            with pytest.raises(Gone):
+                remote.job()
+        settings(w, destinations="far.example messages=5")
+        remote = w.connect("far.example")
+        drain(w, remote, 1)
+        assert w.connect("far.example")  # for it has taken something
+
+
+def test_a_rate_is_kept():
+    with World({"destinations": ".example rate=2/second"}) as w:
+        begun = time.monotonic()
+        w.told()
+        for i in range(4):
+            w.note([f"x{i}@far.example"], fd=False)
+        w.note(["x@near.test"], fd=False)
+        # nobody else waits for it
+        drain(w, w.connect("near.test"))
+        assert time.monotonic() - begun < 0.4
+        remote = w.connect("far.example")
+        came = drain(w, remote, 4)
+        assert came[0] - begun > 0.4
+        assert all(b - a > 0.45 for a, b in zip(came, came[1:])), came
+        settings(w, destinations="* messages=100")
+        for i in range(4):
+            w.note([f"y{i}@far.example"], fd=False)
+        came = drain(w, remote, 4)
+        assert came[3] - came[0] < 0.4
+
+
+def test_a_wrong_line_keeps_the_old_limits():
+    with World({"destinations": "far.example connections=1"}) as w:
+        w.told()
+        pathlib.Path(w.role.folder, "destinations").write_text(
+            "far.example connections=0\n")
+        w.role.channel.send(b"H")
+        w.wait_log("event=reload-failed")
+        w.wait_log("connections is a number from 1 to 1000")
+
+
+def test_ten_thousand_messages_to_a_dead_host_cause_few_attempts():
+    with World() as w:
+        w.told()
+        w.note(["x@dead.example"])
+        key, _, _ = w.dialled()
+        for i in range(1, 10000):
+            w.note([f"x{i}@dead.example"], fd=False)
+        w.wait_status(recipients=10000)
+        w.refuse(key)
+        w.refuse(w.dialled()[0])  # two were on their way, no more
+        w.wait_status(deferred_remote=10000)
+        # and what comes now does not even ask
+        for i in range(100):
+            w.note([f"y{i}@dead.example"], fd=False)
+        w.wait_status(deferred_remote=10100)
+        assert silent(w.dial)
+        assert w.role.log().count("event=host-rests") == 1
+
+
+def test_slow_deliveries_here_leave_places():
+    def users():
+        """Locals that were asked for, answered."""
+        found = []
+        while True:
+            try:
+                p = take(w.become, "L", 0.3)
+            except TimeoutError:
+                return found
+            key, user = p.u64(), p.str()
+            near, far = pair()
+            socket.send_fds(w.become, [b"A" + u64(key) + b"\0" + text(user)],
+                            [far.fileno()])
+            far.close()
+            w.role.links.append(near)
+            found.append((user, Agent(near)))
+
+    def arrive(user):
+        w.note([f"{user}@here.example"], sender=f"to-{user}@x.example")
+        w.system(user)
+
+    with World({"concurrencylocal": "8"}) as w:
+        w.told()
+        for i in range(6):
+            arrive(f"slow{i}")
+        first = users()
+        assert len(first) == 6
+        time.sleep(1.3)  # they are slow now
+        for user, agent in first:
+            agent.report(agent.job())
+            agent.die()
+        w.marked(w.marks())
+        # all of them again, and more: six of eight places, no more
+        for i in range(6):
+            arrive(f"slow{i}")
+        assert len(users()) == 6
+        arrive("quick")
+        [(user, agent)] = users()
+        assert user == "quick"
+        # virtual users never wait for a place
+        for i in range(3):
+            arrive(f"more{i}")
+        users()
+        w.note(["bob@here.example"])
+        w.virtual()
+        assert "" in [user for user, _ in users()]

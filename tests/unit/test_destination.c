@@ -208,9 +208,9 @@ concurrency_grows_and_shrinks(void **state)
 	assert_int_equal(d->limit, LIMIT_FIRST);
 	for (unsigned i = 0; i < 1000; i++)
 		destination_success(d);
-	assert_int_equal(d->limit, LIMIT_MAX);
+	assert_int_equal(d->limit, HOSTRULE_CONNECTIONS);
 	destination_failure(d, 5000, STR("4.4.1 refused"));
-	assert_int_equal(d->limit, LIMIT_MAX / 2);
+	assert_int_equal(d->limit, HOSTRULE_CONNECTIONS / 2);
 	assert_int_equal(d->rest_until, 5000 + 60000);
 	destination_failure(d, 100000, STR("4.4.1 refused again"));
 	assert_int_equal(d->rest_until, 100000 + 120000);
