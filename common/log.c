@@ -4,6 +4,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,10 @@ static const char *role_name = "postern";
 static uint64_t dropped;
 static int log_fd = STDERR_FILENO;
 static bool to_syslog;
+static bool gathers;
+static char gathered[PIPE_BUF]; /* so much goes into a pipe whole or not */
+static size_t gathered_n;
+static uint64_t gathered_lines;
 
 void
 log_init(const char *role)
@@ -125,6 +130,33 @@ put_head(struct buf *b, enum log_level level, const char *event)
 	buf_puts(b, event);
 }
 
+void
+log_gather(void)
+{
+	gathers = !to_syslog;
+}
+
+void
+log_flush(void)
+{
+	int saved = errno;
+	if (gathered_n > 0 &&
+	    write(log_fd, gathered, gathered_n) != (ssize_t)gathered_n)
+		dropped += gathered_lines;
+	gathered_n = gathered_lines = 0;
+	errno = saved;
+}
+
+static void
+gather(struct str line)
+{
+	if (line.n > sizeof(gathered) - gathered_n)
+		log_flush();
+	memcpy(gathered + gathered_n, line.p, line.n);
+	gathered_n += line.n;
+	gathered_lines++;
+}
+
 static bool
 put_line(struct buf *b)
 {
@@ -135,6 +167,10 @@ put_line(struct buf *b)
 	}
 	if (!to_syslog)
 		buf_putc(b, '\n');
+	if (gathers) {
+		gather(buf_str(b));
+		return true;
+	}
 	return write(log_fd, b->p, b->n) == (ssize_t)b->n;
 }
 
@@ -159,5 +195,7 @@ log_event(enum log_level level, const char *event, const struct log_field *f,
 		put_field(&b, &f[i]);
 	if (!put_line(&b))
 		dropped++;
+	if (level >= LOG_WARN)
+		log_flush();
 	errno = saved;
 }

@@ -39,6 +39,12 @@ void log_init(const char *role);
 int log_off_network(void);
 void log_event(
     enum log_level, const char *event, const struct log_field *, size_t count);
+/* From now on debug and info lines wait for log_flush, for a warning or an
+ * error, or until there are 4 KiB (PIPE_BUF) of them: one write for all that a
+ * round of the loop has to say.  loop_run flushes before it waits; who ends by
+ * _exit flushes itself.  Not in a process that forks afterwards. */
+void log_gather(void);
+void log_flush(void);
 
 /* Puts s with control bytes, backslash, quote and bytes >= 0x80 as \xHH, at
  * most max bytes of output, so that a peer's text can stand in a log or a

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 #include "common/die.h"
+#include "common/log.h"
 
 enum { BATCH = 128 };
 
@@ -64,6 +65,7 @@ loop_run(int (*before_wait)(void))
 {
 	while (!stopping) {
 		int timeout = before_wait == NULL ? -1 : before_wait();
+		log_flush();
 		if (stopping)
 			break;
 		ready_count = epoll_wait(epoll_fd, ready, BATCH, timeout);

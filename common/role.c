@@ -103,6 +103,7 @@ start_is_gone(struct link *l)
 {
 	(void)l;
 	LOG(INFO, "exit", F_TEXT("reason", "start is gone"));
+	log_flush();
 	_exit(EXITCODE_DONE);
 }
 

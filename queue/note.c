@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/io.h"
+#include "common/log.h"
 #include "queue/found.h"
 
 /* The recipients in the order of their numbers: the envelope's, those that the
@@ -89,9 +90,8 @@ note_body(const struct spool *spool, const struct note *n)
 	return seal(n->body);
 }
 
-int
-note_open_body(
-    struct spool *spool, uint64_t id, uint64_t *offset, uint64_t *size)
+static int
+open_body(struct spool *spool, uint64_t id, uint64_t *offset, uint64_t *size)
 {
 	uint32_t slot = found_slot(spool, id);
 	struct str meta, body;
@@ -115,6 +115,29 @@ note_open_body(
 	messfile_close(&f);
 	errno = EBADMSG;
 	return ok ? open_file(spool, id) : -1;
+}
+
+int
+note_answer(struct spool *spool, uint64_t id, struct buf *b)
+{
+	uint64_t offset = 0, size = 0;
+	int fd = open_body(spool, id, &offset, &size);
+	int e = fd < 0 ? errno : 0;
+	if (e != 0)
+		LOG(ERROR, "unreadable", F_ID(id), F_ERRNO(e));
+	if (e == EBADMSG) /* qmgr gives it up now */
+		spool_put_aside(spool, ledger_find(&spool->ledger, id));
+	packet_begin(b, 'o');
+	packet_u64(b, id);
+	packet_u8(b, e == 0 ? 'K' : e == EBADMSG || e == ENOENT ? 'D' : 'Z');
+	packet_u64(b, offset);
+	packet_u64(b, size);
+	packet_str(b, e == 0 ? STR("2.0.0 Here")
+		      : e == EBADMSG
+			  ? STR("5.3.0 Message is damaged in the spool")
+		      : e == ENOENT ? STR("5.3.0 No such message")
+				    : STR("4.3.0 Spool cannot be read now"));
+	return fd;
 }
 
 /* ---- recipients ---- */
@@ -204,6 +227,33 @@ note_put(const struct note *n, struct buf *b, uint32_t *idx, bool *more)
 	packet_u32(b, count);
 	buf_put(b, buf_str(&g));
 	return count > 0 && !b->full;
+}
+
+bool
+note_put_new(
+    uint64_t id, const struct replacement *by, struct buf *b, uint32_t *told)
+{
+	struct strings left = by->by;
+	struct str address;
+	struct buf g = BUF_ON(groups);
+	uint32_t count = 0;
+	bool have = strings_next(&left, &address);
+	for (uint32_t i = 0; have && i < *told; i++)
+		have = strings_next(&left, &address);
+	if (!have)
+		return false;
+	for (; have && address.n + 2 * sizeof(count) <= buf_room(&g); count++) {
+		packet_u32(&g, by->first + *told + count);
+		packet_str(&g, address);
+		have = strings_next(&left, &address);
+	}
+	packet_begin(b, 'n');
+	packet_u64(b, id);
+	packet_u8(b, have ? NOTE_MORE : 0);
+	packet_u32(b, count);
+	buf_put(b, buf_str(&g));
+	*told += count;
+	return true;
 }
 
 /* ---- messages ---- */

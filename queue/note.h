@@ -33,10 +33,14 @@ void note_close(struct note *);
  * N when that is 0, else n.  *more: not all had room, *idx is the next one
  * then. False: there is none. */
 bool note_put(const struct note *, struct buf *, uint32_t *idx, bool *more);
+/* Puts the packet n that tells of the recipients that a replacement brought,
+ * from its *told-th on; *told is the next one then.  False: there is none. */
+bool note_put_new(
+    uint64_t id, const struct replacement *, struct buf *, uint32_t *told);
 /* A new descriptor of the body, read-only or sealed; -1 with errno. */
 int note_body(const struct spool *, const struct note *);
-/* The same, for a message by its id; ENOENT: there is no such message. */
-int note_open_body(
-    struct spool *, uint64_t id, uint64_t *offset, uint64_t *size);
+/* Puts the answer to `O` of id: o.  A new descriptor of the body to go with it,
+ * or -1: then the answer says why. */
+int note_answer(struct spool *, uint64_t id, struct buf *);
 
 #endif

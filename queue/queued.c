@@ -28,6 +28,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW_HEAP,
 	ALLOW_LOOP,
 	ALLOW_PACKETS,
+	ALLOW(sendmmsg, "notes of many messages at a time"),
 	ALLOW(accept4, "local senders at run/queue"),
 	ALLOW_IF(getsockopt, 3, SO_PEERCRED, "who a local sender is"),
 	ALLOW(fcntl, "non-blocking sockets, seals of memfds"),
@@ -231,6 +232,7 @@ main(int argc, char **argv)
 	teller_init(&spool);
 	stream_init(&spool, ROLE_FD_LISTEN, smtpd, &limits);
 	role_ready();
+	log_gather();
 	loop_run(before_wait);
 	return EXITCODE_DONE;
 }

@@ -13,7 +13,9 @@
 #include "common/loop.h"
 #include "queue/change.h"
 #include "queue/found.h"
+#include "queue/heard.h"
 #include "queue/note.h"
+#include "queue/round.h"
 #include "queue/tend.h"
 
 enum {
@@ -50,7 +52,6 @@ static struct bytes wanted = { .vital = true }; /* ids of O */
 static bool settle_asked;			/* S is not answered yet */
 static uint64_t settle_bound;
 static char space[PACKET_MAX];
-static char groups[PACKET_MAX - NOTE_HEAD];
 static char incoming[PACKET_MAX];
 
 /* ---- the link ---- */
@@ -75,6 +76,16 @@ want_output(bool want)
 	loop_change(&watch, want ? in | EPOLLOUT : in);
 }
 
+/* What qmgr could not be sent has to wait; or the link is gone. */
+static void
+not_sent(void)
+{
+	if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS)
+		return;
+	LOG(WARN, "link-lost", F_TEXT("peer", "qmgr"), F_ERRNO(errno));
+	unlink_qmgr();
+}
+
 /* False: not now (or the link is gone). */
 static bool
 tell(const struct buf *b, const int *fd)
@@ -84,10 +95,7 @@ tell(const struct buf *b, const int *fd)
 		r = packet_send(watch.fd, buf_str(b), NULL, 0);
 	if (r == 0)
 		return true;
-	if (errno != EAGAIN && errno != ENOBUFS) {
-		LOG(WARN, "link-lost", F_TEXT("peer", "qmgr"), F_ERRNO(errno));
-		unlink_qmgr();
-	}
+	not_sent();
 	return false;
 }
 
@@ -155,24 +163,79 @@ tell_stored(void)
 	return done;
 }
 
+/* ---- telling many new ones at once ---- */
+
+static struct {
+	uint32_t slot;
+	bool has_body;
+} in_round[ROUND_MAX];
+
+/* False: not all went; the cursor stands at the first that did not. */
+static bool
+send_round(void)
+{
+	unsigned all = round_count();
+	unsigned sent = round_send(watch.fd);
+	for (unsigned i = 0; i < sent; i++) {
+		cursor = in_round[i].slot;
+		if (in_round[i].has_body) {
+			ledger_at(&spool->ledger, cursor)->flags |= LEDGER_HELD;
+			held++;
+		}
+		advance_cursor();
+	}
+	if (sent == all)
+		return true;
+	cursor = in_round[sent].slot;
+	not_sent();
+	return false;
+}
+
+/* False: as send_round. */
+static bool
+add_to_round(const struct note *n, uint32_t slot)
+{
+	uint32_t idx = 0;
+	bool more = false;
+	if (round_is_full() && !send_round())
+		return false;
+	struct buf b = round_place();
+	if (!note_put(n, &b, &idx, &more))
+		return true; /* nobody to tell of */
+	if (more) {	     /* too long for one packet */
+		if (!send_round())
+			return false;
+		cursor = slot;
+		return tell_note(n);
+	}
+	int fd = -1;
+	if (held + round_count() < HELD_MAX)
+		fd = note_body(spool, n); /* -1: qmgr will ask for it */
+	in_round[round_count()].slot = slot;
+	in_round[round_count()].has_body = fd >= 0;
+	round_add(&b, fd);
+	return true;
+}
+
 void
 teller_new(const struct draft *first)
 {
-	for (const struct draft *d = first; d != NULL; d = d->next) {
+	bool all = true;
+	for (const struct draft *d = first; all && d != NULL; d = d->next) {
+		struct note n;
 		if (d->slot == LEDGER_NONE)
 			continue;
 		if (watch.fd < 0 ||
-		    (cursor != LEDGER_NONE && cursor != d->slot))
+		    (round_count() == 0 && cursor != LEDGER_NONE &&
+			cursor != d->slot))
 			return; /* it lags: the disk has it */
-		struct note n;
-		cursor = d->slot;
-		if (!note_of_draft(spool, d, &n)) {
-			advance_cursor();
-		} else if (!tell_note(&n)) {
-			want_output(true);
-			return;
-		}
+		if (note_of_draft(spool, d, &n))
+			all = add_to_round(&n, d->slot);
 	}
+	if (round_count() > 0)
+		all = send_round() && all;
+	if (!all)
+		want_output(true);
 }
 
 /* A message was found on the disk: it is told when all before it are. */
@@ -248,32 +311,17 @@ static bool
 send_new_recipients(struct replaced *a, struct str content)
 {
 	struct replacement by;
+	uint32_t told = a->told;
 	if (a->n == 0 || !replacement_open(content, &by))
 		return true;
-	struct str address;
-	uint32_t i = 0;
-	bool have = strings_next(&by.by, &address);
-	for (; have && i < a->told; i++)
-		have = strings_next(&by.by, &address);
-	while (have) {
-		struct buf g = BUF_ON(groups);
-		uint32_t count = 0;
-		for (; have && address.n + 8 <= buf_room(&g); count++) {
-			packet_u32(&g, by.first + i++);
-			packet_str(&g, address);
-			have = strings_next(&by.by, &address);
-		}
+	for (;;) {
 		struct buf b = BUF_ON(space);
-		packet_begin(&b, 'n');
-		packet_u64(&b, a->id);
-		packet_u8(&b, have ? NOTE_MORE : 0);
-		packet_u32(&b, count);
-		buf_put(&b, buf_str(&g));
+		if (!note_put_new(a->id, &by, &b, &told))
+			return true;
 		if (!tell(&b, NULL))
 			return false;
-		a->told = i;
+		a->told = told;
 	}
-	return true;
 }
 
 /* While a message is half told, its new recipients would come twice: then qmgr
@@ -317,27 +365,18 @@ send_replaced(void)
 	return true;
 }
 
+bool
+teller_want_body(uint64_t id)
+{
+	struct str s = { .p = (const char *)&id, .n = sizeof(id) };
+	return bytes_put(&wanted, s);
+}
+
 static bool
 send_body(uint64_t id)
 {
-	uint64_t offset = 0, size = 0;
-	int fd = note_open_body(spool, id, &offset, &size);
-	int e = fd < 0 ? errno : 0;
 	struct buf b = BUF_ON(space);
-	if (e != 0)
-		LOG(ERROR, "unreadable", F_ID(id), F_ERRNO(e));
-	if (e == EBADMSG) /* qmgr gives it up now */
-		spool_put_aside(spool, ledger_find(&spool->ledger, id));
-	packet_begin(&b, 'o');
-	packet_u64(&b, id);
-	packet_u8(&b, e == 0 ? 'K' : e == EBADMSG || e == ENOENT ? 'D' : 'Z');
-	packet_u64(&b, offset);
-	packet_u64(&b, size);
-	packet_str(&b, e == 0 ? STR("2.0.0 Here")
-		       : e == EBADMSG
-			   ? STR("5.3.0 Message is damaged in the spool")
-		       : e == ENOENT ? STR("5.3.0 No such message")
-				     : STR("4.3.0 Spool cannot be read now"));
+	int fd = note_answer(spool, id, &b);
 	bool sent = tell(&b, fd >= 0 ? &fd : NULL);
 	io_close(&fd);
 	return sent;
@@ -356,6 +395,13 @@ send_wanted(void)
 		bytes_drop(&wanted, sizeof(id));
 	}
 	return true;
+}
+
+void
+teller_want_settled(uint64_t bound)
+{
+	settle_bound = bound;
+	settle_asked = true;
 }
 
 /* How far settling is. */
@@ -404,83 +450,7 @@ teller_run(void)
 	want_output(!all);
 }
 
-/* ---- what qmgr says ---- */
-
-static bool
-on_marks(struct packet *p)
-{
-	uint32_t count = packet_get_u32(p);
-	struct mark m;
-	if (p->bad || p->rest.n != (size_t)count * ENVELOPE_MARK)
-		return false;
-	while (mark_next(&p->rest, &m)) {
-		uint32_t slot = found_slot(spool, m.id);
-		bool hold = mark_is_hold(&m);
-		if (!hold && m.verdict != 'K' && m.verdict != 'D')
-			return false;
-		if (slot == LEDGER_NONE ||
-		    (!hold &&
-			ledger_is_done(ledger_at(&spool->ledger, slot), m.idx)))
-			teller_marked(m.id, m.idx, link_number);
-		else if (!change_mark(&m, link_number))
-			LOG(ERROR, "no-memory", F_ID(m.id));
-	}
-	return true;
-}
-
-static bool
-on_replace(struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	uint32_t idx = packet_get_u32(p);
-	struct strings by = { .count = packet_get_u32(p) };
-	by.bytes = p->rest;
-	for (uint32_t i = 0; i < by.count && !p->bad; i++)
-		if (!envelope_recipient_ok(packet_get_str(p, LIMIT_ADDRESS)))
-			p->bad = true;
-	if (!packet_end(p) || by.count == 0)
-		return false;
-	if (!change_replace(id, idx, &by, link_number))
-		teller_replaced(
-		    id, idx, 'Z', (struct str){ .p = "", .n = 0 }, link_number);
-	return true;
-}
-
-static bool
-on_open(struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	struct str s = { .p = (const char *)&id, .n = sizeof(id) };
-	if (!packet_end(p))
-		return false;
-	if (!bytes_put(&wanted, s))
-		LOG(ERROR, "no-memory", F_ID(id));
-	return true;
-}
-
-static bool
-on_settle(struct packet *p)
-{
-	settle_bound = packet_get_u64(p);
-	settle_asked = packet_end(p);
-	return settle_asked;
-}
-
-static void
-take_packet(struct packet *p)
-{
-	bool ok = false;
-	if (p->type == 'M')
-		ok = on_marks(p);
-	else if (p->type == 'W')
-		ok = on_replace(p);
-	else if (p->type == 'O')
-		ok = on_open(p);
-	else if (p->type == 'S')
-		ok = on_settle(p);
-	if (!ok)
-		LOG(ERROR, "bad-packet", F_TEXT("peer", "qmgr"));
-}
+/* ---- the link ---- */
 
 static void
 on_ready(struct watch *w, uint32_t events)
@@ -503,7 +473,8 @@ on_ready(struct watch *w, uint32_t events)
 		}
 		packet_close_fds(fds, nfds);
 		struct packet p = packet_open(bytes);
-		take_packet(&p);
+		if (!heard_packet(&p, link_number))
+			LOG(ERROR, "bad-packet", F_TEXT("peer", "qmgr"));
 	}
 }
 
@@ -527,6 +498,7 @@ void
 teller_init(struct spool *s)
 {
 	spool = s;
+	heard_init(s);
 	spool->on_drop = slot_dropped;
 	spool->on_add = slot_added;
 	watch = (struct watch){ .fd = -1, .ready = on_ready };

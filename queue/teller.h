@@ -20,6 +20,10 @@ void teller_marked(uint64_t id, uint32_t idx, unsigned link);
  */
 void teller_replaced(
     uint64_t id, uint32_t idx, char verdict, struct str content, unsigned link);
+/* qmgr asks for this body.  False: no memory. */
+bool teller_want_body(uint64_t id);
+/* qmgr asks for files of all messages up to this id. */
+void teller_want_settled(uint64_t bound);
 /* Sends what can be sent. */
 void teller_run(void);
 

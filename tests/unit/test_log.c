@@ -83,13 +83,54 @@ test_long_line(void **state)
 	assert_int_equal(str_find(line, '\n'), line.n - 1);
 }
 
+/* Lines wait for the flush, in order; a warning takes them along. */
+static void
+test_gathered(void **state)
+{
+	(void)state;
+	static char storage[4 * LOG_LINE];
+	int pair[2];
+	assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+	int kept = dup(STDERR_FILENO);
+	assert_true(dup2(pair[1], STDERR_FILENO) >= 0);
+	log_gather();
+	LOG(INFO, "one", F_NUM("n", 1));
+	LOG(INFO, "two", F_NUM("n", 2));
+	assert_int_equal(read(pair[0], storage, sizeof(storage)), -1);
+	log_flush();
+	ssize_t first = read(pair[0], storage, sizeof(storage));
+	log_flush(); /* nothing twice */
+	LOG(INFO, "three", F_NUM("n", 3));
+	LOG(WARN, "four", F_NUM("n", 4));
+	ssize_t rest = read(pair[0], storage + first, LOG_LINE);
+	for (int i = 0; i < 100; i++) /* more than is kept: nothing is lost */
+		LOG(INFO, "many", F_NUM("n", i));
+	ssize_t some = read(pair[0], storage + first + rest, LOG_LINE);
+	log_flush();
+	assert_true(dup2(kept, STDERR_FILENO) >= 0);
+	close(kept);
+	close(pair[0]);
+	close(pair[1]);
+	assert_true(first > 0 && rest > 0 && some > 0);
+	struct str lines = { .p = storage, .n = (size_t)(first + rest) };
+	static const char *const events[] = { "one n=1", "two n=2", "three n=3",
+		"four n=4" };
+	for (size_t i = 0; i < N_ELEMENTS(events); i++) {
+		struct str line, more;
+		assert_true(str_cut(lines, '\n', &line, &more));
+		assert_true(str_ends(line, str_of(events[i])));
+		lines = more;
+	}
+	assert_int_equal(lines.n, 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_safe),
-		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_safe), cmocka_unit_test(test_line),
 		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_gathered), /* last: it stays so */
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
