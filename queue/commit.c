@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "common/clock.h"
 #include "queue/change.h"
+#include "queue/fill.h"
 #include "queue/found.h"
 #include "queue/room.h"
 #include "queue/stream.h"
@@ -22,7 +25,10 @@ struct queue {
 };
 
 static struct spool *spool;
-static struct queue waiting;  /* drafts */
+static struct queue waiting; /* drafts */
+static unsigned waiting_small;
+static struct fill fill;
+static bool has_waited;	      /* this batch, for more */
 static struct queue bounces;  /* drafts that may use the reserve */
 static struct queue in_batch; /* of these: written, or refused on the way */
 static struct queue voided;   /* their write failed: answered after a void */
@@ -55,9 +61,13 @@ commit_init(struct spool *s)
 }
 
 void
-commit_draft(struct draft *d)
+commit_draft(struct draft *d, int64_t *seen)
 {
 	put(d->bounce ? &bounces : &waiting, d);
+	if (d->bounce || d->fd >= 0)
+		return;
+	fill_message(&fill, clock_mono_ms(), seen);
+	waiting_small++;
 }
 
 /* ---- gathering ---- */
@@ -295,9 +305,28 @@ gather_and_write(void)
 	return true;
 }
 
+/* Sleeps for those who are about to bring more, without being woken by each of
+ * them.  True when it has slept: they are to be read first. */
+static bool
+wait_for_more(void)
+{
+	int64_t us = 0;
+	if (!has_waited && bounces.first == NULL && void_record.n == 0 &&
+	    waiting_small > 0 && !room_must_wait(waiting.first))
+		us = fill_wait(&fill, clock_mono_ms(), waiting_small);
+	has_waited = us > 0;
+	const struct timespec time = { .tv_nsec = (long)us * 1000 };
+	if (us > 0)
+		(void)nanosleep(&time, NULL); /* shorter is fine */
+	return us > 0;
+}
+
 int
 commit_run(void)
 {
+	if (wait_for_more())
+		return 0;
+	waiting_small = 0; /* those for whom there is no room do not count */
 	if (waiting.first != NULL || bounces.first != NULL)
 		room_look();
 	while (gather_and_write())

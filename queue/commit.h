@@ -10,8 +10,9 @@
 
 /* Keeps the pointer. */
 void commit_init(struct spool *);
-/* Takes a draft over: closed, or refused. */
-void commit_draft(struct draft *);
+/* Takes a draft over: closed, or refused.  seen: its sender's memory for
+ * fill.h, 0 at first. */
+void commit_draft(struct draft *, int64_t *seen);
 /* settle has done with a large one; error: an errno, or 0. */
 void commit_published(struct draft *, int error);
 /* True when a draft waits for commit_run. */

@@ -152,7 +152,7 @@ on_commit(struct session *s, struct draft *d)
 	s->draft = NULL;
 	s->in_flight++;
 	s->large = d->fd >= 0;
-	commit_draft(d);
+	commit_draft(d, &s->seen);
 }
 
 /* False: this peer does not speak our language. */

@@ -16,6 +16,7 @@ struct session {
 	bool relay;	     /* may send to anywhere */
 	bool may_tell_facts; /* its first frame may be `P` */
 	bool large;	     /* a message goes to a file: wait for it */
+	int64_t seen;	     /* of fill.h */
 	unsigned in_flight;  /* drafts that were committed */
 	struct draft *draft;
 	uint8_t sid_n;
