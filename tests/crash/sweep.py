@@ -114,7 +114,8 @@ def one(world, job, options):
             result["counts"] = [[*k, v] for k, v in counts.items()]
     except Exception as e:  # whatever it is: this stop failed
         why = str(e) if isinstance(e, Failure) else traceback.format_exc()
-        result.update(result="failed", why=why)
+        result.update(result="failed", why=why,
+                      kind=getattr(e, "kind", "other"))
         if world.stopped:
             result["file"] = world.stopped.path
         keep(world, stop or name, why + "\n\n" + log_tail(world),
@@ -261,6 +262,24 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
+COLUMNS = (  # heading, what is counted, width
+    ("CALLS", "calls", 6), ("STOPS", "stops", 6), ("OK", "ok", 6),
+    ("MISSED", "not reached", 7), ("LOST", "lost", 5), ("TORN", "torn", 5),
+    ("TWICE", "twice", 6), ("STRAY", "stray", 6), ("OTHER", "other", 6),
+    ("DUP 1", "1", 6), ("DUP 2", "2", 6))
+
+LEGEND = """
+Each stop is one call of one role, met on entry or exit; then that process or
+the whole suite is killed, comes back, and ends the workload.
+OK      every 250 was kept, whole and once; nothing is left over
+MISSED  the call did not come this time: nothing was proven
+LOST    accepted, and nowhere        TORN   other bytes than were sent
+TWICE   copies without a cause       STRAY  left over, or never accepted
+DUP     second copies that INTERNALS.md names, by cause: 1, the reply to the
+        last dot was lost, and the client sent again; 2, it was relayed (or a
+        user's program had run), and the mark was not yet durable"""
+
+
 def table(counts, results):
     rows = collections.defaultdict(collections.Counter)
     for r in results:
@@ -268,30 +287,22 @@ def table(counts, results):
             continue
         row = rows[r["scenario"], r["role"], r["call"]]
         row["stops"] += 1
-        row[r["result"]] += 1
+        row[r.get("kind", r["result"])] += 1
         for cause, n in r.get("duplicates", {}).items():
             row[cause] += n
-    print(f"{'WORKLOAD':<9} {'ROLE':<11} {'CALL':<16}{'CALLS':>6}{'STOPS':>7}"
-          f"{'OK':>7}{'MISSED':>7}{'FAILED':>7}{'DUP 1':>7}{'DUP 2':>7}")
+    print(f"{'WORKLOAD':<9}{'ROLE':<11}{'CALL':<16}" +
+          "".join(f"{h:>{w}}" for h, _, w in COLUMNS))
     total = collections.Counter()
     for key, row in sorted(rows.items()):
         row["calls"] = counts[key]
         total.update(row)
-        print(f"{key[0]:<9} {key[1]:<11} {key[2]:<16}{numbers(row)}")
-    print(f"{'all':<38}{numbers(total)}")
-    print("\nEach stop is one call of one role, met on entry or exit; then that "
-          "process or the\nwhole suite is killed.  MISSED: the call did not "
-          "come this time, so nothing was\nproven.  DUP: second copies, by the "
-          "cause that INTERNALS.md names: 1, the reply\nto the last dot was "
-          "lost and the client sent again; 2, relayed, but its mark was\nnot "
-          "yet durable when all died.")
-    return total
+        print(f"{key[0]:<9}{key[1]:<11}{key[2]:<16}" + numbers(row))
+    print(f"{'all':<36}" + numbers(total))
+    print(LEGEND)
 
 
 def numbers(row):
-    return (f"{row['calls']:>6}{row['stops']:>7}{row['ok']:>7}"
-            f"{row['not reached']:>7}{row['failed']:>7}{row['1']:>7}"
-            f"{row['2']:>7}")
+    return "".join(f"{row[what]:>{w}}" for _, what, w in COLUMNS)
 
 
 def arguments():

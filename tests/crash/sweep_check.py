@@ -17,7 +17,7 @@ def found(world):
         raw = path.read_bytes()
         problem = world.problem_of(raw)
         if problem:
-            raise Failure(f"{place}: {problem} ({path.name})")
+            raise Failure(f"{place}: {problem} ({path.name})", "torn")
         if b"multipart/report" in raw:
             for rcpt in re.findall(rb"^Final-Recipient: rfc822; (\w+)@", raw,
                                    re.M | re.I):
@@ -31,7 +31,8 @@ def found(world):
             for when, digest in takes:
                 mail = world.book.mails.get(token)
                 if mail is None or digest != mail.hash:
-                    raise Failure(f"{name}: other bytes than were sent")
+                    raise Failure(f"{name}: other bytes than were sent",
+                                  "torn")
                 copies[name, token].append(when)
     return copies
 
@@ -42,17 +43,18 @@ def check_mail(world, stop, mail, copies, causes):
     absent = mail.state == "absent" or mail.deferred and not world.fired()
     if absent and any(counts.values()):
         raise Failure(f"{mail.token} was refused or not sent whole, and is "
-                      f"there: {counts}")
+                      f"there: {counts}", "stray")
     if mail.state == "unknown" and any(counts.values()):
         causes["1"] += 1
     for place in places:
         removed = mail.deleted.get(place)
         if removed == "yes" and counts[place]:
-            raise Failure(f"{mail.token} was deleted, and is in {place}")
+            raise Failure(f"{mail.token} was deleted, and is in {place}",
+                          "stray")
         if counts[place] == 0 and not removed and (
                 mail.state == "accepted" or any(counts.values())):
             raise Failure(f"{mail.token} ({mail.state}, {mail.size} bytes) is "
-                          f"lost: not in {place}: {counts}")
+                          f"lost: not in {place}: {counts}", "lost")
 
 
 def may_be_double(world, stop, place, first):
@@ -71,7 +73,7 @@ def check_double(world, stop, key, times, causes):
     place, token = key
     if not may_be_double(world, stop, place, times[0]):
         raise Failure(f"{token} is {len(times)} times in {place}, and no cause "
-                      "is known")
+                      "is known", "twice")
     causes["2"] += len(times) - 1
 
 
@@ -79,7 +81,7 @@ def check(world, stop, scenario):
     """After the queue is empty.  Returns {cause: duplicates}; raises Failure."""
     causes = collections.Counter()
     if world.torn:
-        raise Failure("; ".join(world.torn))
+        raise Failure("; ".join(world.torn), "torn")
     copies = found(world)
     scenario.check(world, copies)
     for key, times in copies.items():
@@ -88,10 +90,10 @@ def check(world, stop, scenario):
     for mail in world.book.mails.values():
         check_mail(world, stop, mail, copies, causes)
     if copies:
-        raise Failure(f"nobody sent that there: {sorted(copies)}")
+        raise Failure(f"nobody sent that there: {sorted(copies)}", "stray")
     strays = world.strays()
     if strays:
-        raise Failure(f"left over: {strays}")
+        raise Failure(f"left over: {strays}", "stray")
     aside = world.quarantined()
     if len(aside) not in scenario.quarantined:
         raise Failure(f"in quarantine: {aside}")

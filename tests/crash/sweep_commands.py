@@ -85,13 +85,14 @@ class Tables(Commands):
         for table, before in self.before.items():
             text = (folder / table).read_text()
             if not text.endswith("\n"):
-                raise Failure(f"{table} ends within a line")
+                raise Failure(f"{table} ends within a line", "torn")
             lines = text.splitlines()
             strange = set(lines) - set(before) - set(self.allowed(table))
             lost = [x for x in before if x not in lines and
                     not x.startswith(f"alice@{DOMAIN}:")]
             if strange or lost:
-                raise Failure(f"{table}: lost {lost}, strange {strange}")
+                raise Failure(f"{table}: lost {lost}, strange {strange}",
+                              "lost" if lost else "torn")
             st, was = (folder / table).stat(), self.modes[table]
             if (st.st_mode, st.st_uid, st.st_gid) != (
                     was.st_mode, was.st_uid, was.st_gid):
@@ -101,7 +102,7 @@ class Tables(Commands):
         left = [p.name for p in folder.iterdir()
                 if p.name not in ("users", "aliases", ".lock")]
         if left:
-            raise Failure(f"left over: {left}")
+            raise Failure(f"left over: {left}", "stray")
 
 
 @scenario
@@ -121,7 +122,7 @@ class Init(Commands):
         control = world.folder / "etc/postern"
         names = sorted(os.listdir(control))
         if names != ["me", "users"] or not (control / "me").read_text():
-            raise Failure(f"init left {names}")
+            raise Failure(f"init left {names}", "stray")
         # what a second look finds is nothing
         if self.must(world, "init").strip():
             raise Failure("a third init still had to mend something")

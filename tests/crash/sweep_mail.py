@@ -18,7 +18,13 @@ SUBJECT = re.compile(rb"^Subject: (\S+)$", re.M)
 
 
 class Failure(Exception):
-    """A promise that was not kept, in words."""
+    """A promise that was not kept, in words; kind is the column it counts in:
+    lost, torn (other bytes), twice (without a cause), stray (left over, or not
+    to be there), other."""
+
+    def __init__(self, text, kind="other"):
+        super().__init__(text)
+        self.kind = kind
 
 
 class Mail:

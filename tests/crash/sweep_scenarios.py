@@ -136,7 +136,7 @@ class Orders(Scenario):
         early = [m.token for m in held
                  if m.token in world.hops["later.test"].taken]
         if early:
-            raise Failure(f"held, and sent: {early}")
+            raise Failure(f"held, and sent: {early}", "stray")
         world.wait(lambda: world.postern(
             "queue", "release", "--all").returncode in (0, 1), "the release")
         world.drain()
@@ -146,7 +146,8 @@ class Orders(Scenario):
         for mail in self.given_up:
             if not any(copies.get((p, mail.token))
                        for p in ("bounce", "later.test")):
-                raise Failure(f"{mail.token} was given up, and nobody knows")
+                raise Failure(f"{mail.token} was given up, and nobody knows",
+                              "lost")
 
 
 @scenario
