@@ -27,8 +27,12 @@ struct line {
 	char name[];
 };
 
+struct slot {
+	struct line *line;
+};
+
 struct tally {
-	struct line **bucket;
+	struct slot *bucket; /* lists */
 	size_t mask, lines;
 };
 
@@ -55,19 +59,19 @@ static bool
 grow(struct tally *t)
 {
 	size_t cap = t->bucket == NULL ? 1024 : (t->mask + 1) * 4;
-	struct line **bucket = calloc(cap, sizeof(*bucket));
+	struct slot *bucket = calloc(cap, sizeof(*bucket));
 	size_t old = t->bucket == NULL ? 0 : t->mask + 1;
 
 	if (bucket == NULL)
 		return false;
 	for (size_t i = 0; i < old; i++) {
 		struct line *next;
-		for (struct line *l = t->bucket[i]; l != NULL; l = next) {
+		for (struct line *l = t->bucket[i].line; l != NULL; l = next) {
 			struct str s = { .p = l->name, .n = l->n };
 			size_t at = hash_of(s) & (cap - 1);
 			next = l->next;
-			l->next = bucket[at];
-			bucket[at] = l;
+			l->next = bucket[at].line;
+			bucket[at].line = l;
 		}
 	}
 	free(t->bucket);
@@ -85,7 +89,7 @@ line_of(struct tally *t, struct str name)
 	if ((t->bucket == NULL || t->lines > t->mask) && !grow(t))
 		return NULL;
 	size_t at = hash_of(name) & t->mask;
-	for (struct line *l = t->bucket[at]; l != NULL; l = l->next)
+	for (struct line *l = t->bucket[at].line; l != NULL; l = l->next)
 		if (l->n == name.n && memcmp(l->name, name.p, name.n) == 0)
 			return l;
 	struct line *l = calloc(1, sizeof(*l) + name.n);
@@ -93,8 +97,8 @@ line_of(struct tally *t, struct str name)
 		return NULL;
 	memcpy(l->name, name.p, name.n);
 	l->n = name.n;
-	l->next = t->bucket[at];
-	t->bucket[at] = l;
+	l->next = t->bucket[at].line;
+	t->bucket[at].line = l;
 	t->lines++;
 	return l;
 }
@@ -160,29 +164,35 @@ queue_ages_count(void)
 static int
 by_total(const void *a, const void *b)
 {
-	const struct line *const *x = a;
-	const struct line *const *y = b;
+	const struct line *x = ((const struct slot *)a)->line;
+	const struct line *y = ((const struct slot *)b)->line;
 
-	if ((*x)->total != (*y)->total)
-		return (*x)->total > (*y)->total ? -1 : 1;
-	size_t n = (*x)->n < (*y)->n ? (*x)->n : (*y)->n;
-	return memcmp((*x)->name, (*y)->name, n);
+	if (x->total != y->total)
+		return x->total > y->total ? -1 : 1;
+	size_t n = x->n < y->n ? x->n : y->n;
+	return memcmp(x->name, y->name, n);
 }
 
 /* All lines, those with the most recipients first; NULL: none, or no memory. */
-static struct line **
+static struct slot *
 sorted(const struct tally *t)
 {
-	struct line **v = t->lines == 0 ? NULL : calloc(t->lines, sizeof(*v));
+	struct slot *v = t->lines == 0 ? NULL : calloc(t->lines, sizeof(*v));
 	size_t n = 0;
 
 	if (v == NULL)
 		return NULL;
 	for (size_t i = 0; i <= t->mask; i++)
-		for (struct line *l = t->bucket[i]; l != NULL; l = l->next)
-			v[n++] = l;
+		for (struct line *l = t->bucket[i].line; l != NULL; l = l->next)
+			v[n++].line = l;
 	qsort(v, n, sizeof(*v), by_total);
 	return v;
+}
+
+static struct str
+name_at(const struct slot *s)
+{
+	return (struct str){ .p = s->line->name, .n = s->line->n };
 }
 
 static void
@@ -195,7 +205,7 @@ print_ages(const char *name, const uint64_t count[AGES], uint64_t sum)
 }
 
 static void
-print_table(struct line **v, uint64_t top)
+print_table(struct slot *v, uint64_t top)
 {
 	static const char *const heads[AGES] = { "<5", "10", "20", "40", "80",
 		"160", "320", "640", "1280", "more" };
@@ -210,10 +220,8 @@ print_table(struct line **v, uint64_t top)
 	putchar('\n');
 	print_ages("TOTAL", total, all);
 	for (uint64_t i = 0; i < domains.lines && i < top; i++)
-		print_ages(queue_view_safe(
-			       (struct str){ .p = v[i]->name, .n = v[i]->n },
-			       v[i]->n * 4),
-		    v[i]->count, v[i]->total);
+		print_ages(queue_view_safe(name_at(&v[i]), v[i].line->n * 4),
+		    v[i].line->count, v[i].line->total);
 	if (domains.lines > top)
 		printf("(and %ju more)\n", (uintmax_t)(domains.lines - top));
 }
@@ -236,15 +244,14 @@ print_states(bool json)
 }
 
 static void
-print_reasons(struct line **v)
+print_reasons(struct slot *v)
 {
 	if (v == NULL)
 		return;
 	puts("\nREASONS");
 	for (size_t i = 0; i < reasons.lines && i < REASONS; i++)
-		printf("%8ju  %s\n", (uintmax_t)v[i]->total,
-		    queue_view_safe(
-			(struct str){ .p = v[i]->name, .n = v[i]->n }, 68));
+		printf("%8ju  %s\n", (uintmax_t)v[i].line->total,
+		    queue_view_safe(name_at(&v[i]), 68));
 	if (reasons.lines > REASONS)
 		printf("          (and %zu more)\n", reasons.lines - REASONS);
 }
@@ -257,15 +264,15 @@ json_ages(const uint64_t count[AGES])
 }
 
 static void
-json_lines(const char *key, struct line **v, size_t n, bool ages)
+json_lines(const char *key, struct slot *v, size_t n, bool ages)
 {
 	for (size_t i = 0; v != NULL && i < n; i++) {
 		printf("{\"%s\":", key);
-		json_string((struct str){ .p = v[i]->name, .n = v[i]->n });
-		printf(",\"recipients\":%ju", (uintmax_t)v[i]->total);
+		json_string(name_at(&v[i]));
+		printf(",\"recipients\":%ju", (uintmax_t)v[i].line->total);
 		if (ages) {
 			fputs(",\"ages\":[", stdout);
-			json_ages(v[i]->count);
+			json_ages(v[i].line->count);
 			putchar(']');
 		}
 		puts("}");
@@ -273,7 +280,7 @@ json_lines(const char *key, struct line **v, size_t n, bool ages)
 }
 
 static void
-print_json(struct line **v, struct line **why, uint64_t top)
+print_json(struct slot *v, struct slot *why, uint64_t top)
 {
 	printf("{\"total\":%ju,\"ages\":[", (uintmax_t)all);
 	json_ages(total);
@@ -289,8 +296,8 @@ print_json(struct line **v, struct line **why, uint64_t top)
 uint64_t
 queue_ages_print(uint64_t top, bool json)
 {
-	struct line **v = sorted(&domains);
-	struct line **why = sorted(&reasons);
+	struct slot *v = sorted(&domains);
+	struct slot *why = sorted(&reasons);
 
 	if (json) {
 		print_json(v, why, top);

@@ -60,15 +60,15 @@ queue_view_span(int64_t seconds)
 	long long s = seconds > 0 ? seconds : 0;
 
 	if (s < 60)
-		snprintf(w.text, sizeof(w.text), "%llds", s);
+		snprintf(w.words, sizeof(w.words), "%llds", s);
 	else if (s < 3600)
 		snprintf(
-		    w.text, sizeof(w.text), "%lldm%02llds", s / 60, s % 60);
+		    w.words, sizeof(w.words), "%lldm%02llds", s / 60, s % 60);
 	else if (s < 86400)
-		snprintf(w.text, sizeof(w.text), "%lldh%02lldm", s / 3600,
+		snprintf(w.words, sizeof(w.words), "%lldh%02lldm", s / 3600,
 		    s % 3600 / 60);
 	else
-		snprintf(w.text, sizeof(w.text), "%lldd%lldh", s / 86400,
+		snprintf(w.words, sizeof(w.words), "%lldd%lldh", s / 86400,
 		    s % 86400 / 3600);
 	return w;
 }
@@ -80,11 +80,11 @@ queue_view_amount(uint64_t bytes)
 	uintmax_t n = bytes;
 
 	if (n < 10000)
-		snprintf(w.text, sizeof(w.text), "%ju", n);
-	else if (n < 10000 * 1024)
-		snprintf(w.text, sizeof(w.text), "%juK", n / 1024);
+		snprintf(w.words, sizeof(w.words), "%ju", n);
+	else if (n < (uint64_t)10000 * 1024)
+		snprintf(w.words, sizeof(w.words), "%juK", n / 1024);
 	else
-		snprintf(w.text, sizeof(w.text), "%juM", n / 1048576);
+		snprintf(w.words, sizeof(w.words), "%juM", n / 1048576);
 	return w;
 }
 
@@ -96,8 +96,9 @@ queue_view_when(int64_t seconds)
 	struct tm tm;
 
 	if (localtime_r(&t, &tm) != NULL &&
-	    strftime(w.text, sizeof(w.text), "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
-		w.text[0] = '\0';
+	    strftime(w.words, sizeof(w.words), "%Y-%m-%d %H:%M:%S %z", &tm) ==
+		0)
+		w.words[0] = '\0';
 	return w;
 }
 
@@ -142,9 +143,9 @@ print_narrow(const struct queue_row *r)
 	static char text[SAFE * 2 + 16];
 
 	printf("%016jx %6s %5s %-8s %3u %7s ", (uintmax_t)r->id,
-	    queue_view_span(now_s - r->birth).text,
-	    queue_view_amount(r->size).text, queue_state_name(r->state),
-	    r->attempts, next_of(r).text);
+	    queue_view_span(now_s - r->birth).words,
+	    queue_view_amount(r->size).words, queue_state_name(r->state),
+	    r->attempts, next_of(r).words);
 	print_cut(queue_view_safe(r->address, SAFE), COLUMNS_BEFORE);
 	snprintf(text, sizeof(text), "from %s%s%s",
 	    queue_view_safe(sender_of(r), SAFE), r->text.n > 0 ? ": " : "",
@@ -157,13 +158,13 @@ static void
 print_wide(const struct queue_row *r)
 {
 	printf("%016jx %7s %6s", (uintmax_t)r->id,
-	    queue_view_span(now_s - r->birth).text,
-	    queue_view_amount(r->size).text);
+	    queue_view_span(now_s - r->birth).words,
+	    queue_view_amount(r->size).words);
 	printf("  %-*s  %-*s", (int)from_width,
 	    queue_view_safe(sender_of(r), SAFE), (int)to_width,
 	    queue_view_safe(r->address, SAFE));
 	printf("  %-8s %5u %7s", queue_state_name(r->state), r->attempts,
-	    next_of(r).text);
+	    next_of(r).words);
 	if (r->text.n > 0)
 		printf("  %s", queue_view_safe(r->text, SAFE));
 	putchar('\n');
@@ -201,8 +202,8 @@ print_details(const struct queue_row *r, bool first)
 		printf("%sid         %016jx\n", last_id != 0 ? "\n" : "",
 		    (uintmax_t)r->id);
 		printf("arrived    %s, %s ago\n",
-		    queue_view_when(r->birth).text,
-		    queue_view_span(now_s - r->birth).text);
+		    queue_view_when(r->birth).words,
+		    queue_view_span(now_s - r->birth).words);
 		printf("size       %ju bytes\n", (uintmax_t)r->size);
 		printf("sender     %s\n", queue_view_safe(sender_of(r), SAFE));
 	}
@@ -210,8 +211,8 @@ print_details(const struct queue_row *r, bool first)
 	printf("  state    %s, %u attempt%s\n", queue_state_name(r->state),
 	    r->attempts, r->attempts == 1 ? "" : "s");
 	if (r->due != 0)
-		printf("  next     %s, in %s\n", queue_view_when(r->due).text,
-		    queue_view_span(r->due - now_s).text);
+		printf("  next     %s, in %s\n", queue_view_when(r->due).words,
+		    queue_view_span(r->due - now_s).words);
 	if (r->text.n > 0)
 		printf("  reason   %s\n", queue_view_safe(r->text, SAFE));
 }

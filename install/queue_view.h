@@ -29,7 +29,7 @@ void queue_view_end(uint64_t *rcpts, uint64_t *messages);
 const char *queue_view_safe(struct str s, size_t most);
 
 struct queue_words {
-	char text[32];
+	char words[32];
 };
 /* "47s", "12m05s", "5h10m", "3d2h" */
 struct queue_words queue_view_span(int64_t seconds);
