@@ -136,7 +136,9 @@ connect_send(struct connect *c)
 	struct buf out = BUF_ON(space);
 	const struct destination *d = c->destination;
 	bool local = d->kind == SCHEDULE_LOCAL;
-	packet_begin(&out, local ? 'L' : 'C');
+	/* by hand, or for the last time: whatever is known of the host */
+	bool forced = d->rest_until > clock_mono_ms();
+	packet_begin(&out, local ? 'L' : forced ? 'D' : 'C');
 	packet_u64(&out, c->key);
 	packet_str(&out, names_str(local ? d->name : d->domain));
 	if (!local) {
@@ -259,6 +261,20 @@ others_work(const struct destination *d)
 	return found;
 }
 
+/* Other domains may lead there too.  When dial takes nothing now, each finds
+ * out by itself. */
+static void
+tell_dead(struct str ip, struct str text)
+{
+	static char space[LIMIT_PEER + LIMIT_REPORT + 16];
+	struct buf out = BUF_ON(space);
+	packet_begin(&out, 'B');
+	packet_str(&out, ip);
+	packet_str(&out, str_head(text, LIMIT_REPORT));
+	if (ip.n > 0)
+		(void)link_send(&dial, &out, -1);
+}
+
 void
 hubs_refused(struct destination *d, struct str ip, struct str text)
 {
@@ -271,6 +287,7 @@ hubs_refused(struct destination *d, struct str ip, struct str text)
 	uint32_t old = d->text;
 	d->text = names_take(text);
 	names_drop(old);
+	tell_dead(ip, text);
 	if (d->tried_count < TRIED_MAX && ip.n > 0)
 		d->tried[d->tried_count++] = names_take(ip);
 	else

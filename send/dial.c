@@ -61,6 +61,8 @@ take_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 	(void)nfds;
 	if (l == &links.qmgr && p->type == 'X')
 		request_give_up(p);
+	else if (l == &links.qmgr && p->type == 'B')
+		request_serves_nobody(p);
 	else if (l == &links.qmgr)
 		request_take(p);
 	else if (l == &links.dnsd)

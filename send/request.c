@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "send/deadhosts.h"
 #include "send/thishost.h"
 
 enum {
@@ -38,6 +39,7 @@ struct request {
 	uint64_t key;
 	int64_t deadline, last_deadline; /* of this state; of the request */
 	struct watch watch;		 /* the connection */
+	bool forced;			 /* whatever is known of an address */
 	struct walk_target target;
 	struct walk walk;
 };
@@ -167,10 +169,22 @@ hand_over(struct request *r)
 
 /* ---- connecting ---- */
 
+/* Our own trouble says nothing about the host. */
+static bool
+is_ours(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOBUFS || error == EADDRNOTAVAIL || error == EACCES ||
+	       error == EPERM || error == ENETDOWN || error == ENETUNREACH;
+}
+
 static void
 connect_failed(struct request *r, int error)
 {
 	request_close(r);
+	if (!is_ours(error))
+		deadhosts_add(&r->target.ip, r->target.port,
+		    str_of(strerror(error)), clock_mono_ms());
 	walk_failed(&r->walk, &r->target, strerror(error));
 }
 
@@ -185,6 +199,7 @@ on_connect(struct watch *w, uint32_t events)
 	if (getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
 		error = errno;
 	if (error == 0) {
+		deadhosts_forget(&r->target.ip, r->target.port);
 		hand_over(r);
 		return;
 	}
@@ -263,6 +278,19 @@ ask(struct request *r)
 	}
 }
 
+/* True: the address failed a moment ago, and so it does now. */
+static bool
+skip_dead(struct request *r)
+{
+	char space[256];
+	struct buf why = BUF_ON(space);
+	if (r->forced || !deadhosts_find(&r->target.ip, r->target.port,
+			     clock_mono_ms(), &why))
+		return false;
+	walk_failed(&r->walk, &r->target, buf_cstr(&why));
+	return true;
+}
+
 /* Takes a request as far as it goes now. */
 static void
 step(struct request *r)
@@ -281,6 +309,8 @@ step(struct request *r)
 		case WALK_CONNECT:
 			if (!r->walk.routed && thishost_has(&r->target.ip))
 				walk_met_self(&r->walk);
+			else if (skip_dead(r))
+				break;
 			else if (try_target(r))
 				return;
 			break;
@@ -321,7 +351,7 @@ request_take(struct packet *p)
 	uint64_t key = packet_get_u64(p);
 	struct str domain = packet_get_str(p, LIMIT_DOMAIN + 2);
 
-	if (p->bad || p->type != 'C') {
+	if (p->bad || (p->type != 'C' && p->type != 'D')) {
 		link_complain(&links->qmgr, p->type);
 		return;
 	}
@@ -338,6 +368,7 @@ request_take(struct packet *p)
 		walk_end(&r->walk, VERDICT_DEFER, STR("4.3.0 bad request"));
 	}
 	request_count++;
+	r->forced = p->type == 'D';
 	r->key = key;
 	r->state = REQUEST_TELL; /* none of the states that step looks at */
 	r->last_deadline = clock_mono_ms() + REQUEST_MS;
@@ -366,6 +397,19 @@ request_give_up(struct packet *p)
 		step(r);
 		return;
 	}
+}
+
+void
+request_serves_nobody(struct packet *p)
+{
+	struct ip ip;
+	bool known = ip_parse(packet_get_str(p, LIMIT_PEER), &ip);
+	struct str why = packet_get_str(p, LIMIT_REPORT);
+
+	if (!packet_end(p) || !known)
+		link_complain(&links->qmgr, p->type);
+	else
+		deadhosts_add(&ip, 0, why, clock_mono_ms());
 }
 
 void
@@ -427,7 +471,9 @@ request_link_lost(struct link *l)
 void
 request_link_made(struct link *l)
 {
-	if (l == &links->dnsd)
+	if (l == &links->qmgr)
+		deadhosts_clear(); /* a new one begins anew, too */
+	else if (l == &links->dnsd)
 		each_in(REQUEST_DNS, dnsd_back);
 	else if (l == &links->remote)
 		each_in(REQUEST_HAND, hand_over);

@@ -20,6 +20,8 @@ void request_configure(const struct dialconf *);
 /* A packet of qmgr, and of dnsd.  What is malformed is logged and dropped. */
 void request_take(struct packet *);
 void request_answer(struct packet *);
+/* qmgr met an address whose server serves nobody. */
+void request_serves_nobody(struct packet *);
 /* qmgr gives a request up; it is answered F unless it is connected already. */
 void request_give_up(struct packet *);
 /* One of the links was closed, was made, or takes packets again. */

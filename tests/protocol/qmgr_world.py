@@ -142,6 +142,7 @@ class World:
             "rcpthosts": "relayed.example",
             "smtproutes": "routed.example:relay.example:2525",
             **(control or {})}, doors=[self.door])
+        self.told_dial = []
 
     def __enter__(self):
         self.role.start()
@@ -267,7 +268,15 @@ class World:
         self.become.send(b"F" + u64(p.u64()) + verdict.encode() + text(why))
 
     def dialled(self, timeout=10):
-        p = take(self.dial, "C", timeout)
+        p = packet(self.dial, timeout)
+        while p is not None and p.type in "BX":  # what it gives up, and why
+            self.told_dial.append((p.type, p.rest))
+            p = packet(self.dial, timeout)
+        if p is None:
+            raise Gone
+        # D: by hand, or for the last time
+        assert p.type in "CD", (p.type, p.rest)
+        self.dialled_as = p.type
         return p.u64(), p.str(), [p.str() for _ in range(p.u32())]
 
     def refuse(self, key, why="4.4.1 connection refused", verdict="Z"):

@@ -71,9 +71,9 @@ class Dial(Role):
             self.dns = Dns(self.link("dnsd"), self.table)
         return self
 
-    def ask(self, domain, *tried):
+    def ask(self, domain, *tried, kind=b"C"):
         self.key += 1
-        self.qmgr.send(b"C" + u64(self.key) + text(domain) + u32(len(tried))
+        self.qmgr.send(kind + u64(self.key) + text(domain) + u32(len(tried))
                        + b"".join(text(t) for t in tried))
         return self.key
 
@@ -181,6 +181,44 @@ def test_refused_and_next():
         assert verdict == "Z"
         assert why == ("4.4.1 127.0.0.1 (127.0.0.1) cannot be connected to: "
                        "Connection refused")
+
+
+def test_a_dead_address_is_not_tried_for_every_domain():
+    port = closed_port()
+    with Dial(smtproutes="a.example:127.0.0.1:%d\nb.example:127.0.0.1:%d\n"
+              "c.example:127.0.0.1:%d" % (port, port, port + 1 if port < 65535
+                                          else port - 1)) as dial:
+        assert dial.fails("a.example") == (
+            "Z", "4.4.1 127.0.0.1 (127.0.0.1) cannot be connected to: "
+            "Connection refused")
+        verdict, why = dial.fails("b.example")
+        assert verdict == "Z" and "Connection refused (0 s ago; not" in why
+        # another port is another server
+        assert "ago" not in dial.fails("c.example")[1]
+        with socket.create_server(("127.0.0.1", port)):
+            assert "not tried again yet" in dial.fails("a.example")[1]
+            # by hand it is tried, and then all is well
+            dial.connected(dial.ask("b.example", kind=b"D"))[1].close()
+            dial.connected(dial.ask("a.example"))[1].close()
+            # qmgr met a server there that serves nobody
+            dial.qmgr.send(b"B" + text("127.0.0.1") + text("4.4.2 is mute"))
+            assert "4.4.2 is mute (0 s ago" in dial.fails("a.example")[1]
+            # a new qmgr begins anew
+            dial.qmgr.close()
+            dial.qmgr = dial.link("qmgr")
+            dial.connected(dial.ask("a.example"))[1].close()
+
+
+def test_what_qmgr_gives_up():
+    with Dial({(15, "far.example"): None}) as dial:
+        key = dial.ask("far.example")
+        time.sleep(0.1)
+        dial.qmgr.send(b"X" + u64(key))
+        assert dial.verdict(key) == (
+            "Z", "4.4.1 no connection yet when other mail needed its place")
+        dial.qmgr.send(b"X" + u64(key))  # late
+        dial.qmgr.send(b"X")
+        assert dial.fails("nowhere.invalid..")[0] in "DZ"
 
 
 def test_timeout_and_many_at_once():
