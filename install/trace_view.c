@@ -22,7 +22,9 @@ static const struct {
 	{ NULL, "queued",
 	    "accepted into the queue: from <%{sender}>, %{size} bytes, "
 	    "%{nrcpt} recipient(s)" },
-	{ NULL, "attempt", "attempt %{attempt} for %{rcpt}%{host| at $}" },
+	{ NULL, "attempt",
+	    "attempt %{attempt} for %{rcpt}%{host| at $}, connected in "
+	    "%{connect} ms" },
 	{ NULL, "delivered",
 	    "delivered to %{rcpt}%{host| at $}, %{delay} s after arrival: "
 	    "%{text}" },

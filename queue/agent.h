@@ -36,14 +36,16 @@ struct agent {
 	unsigned jobs;	     /* in all */
 	unsigned holds;	     /* marks and replacements that name it */
 	int64_t quiet_since; /* ms: idle, or with the same job */
+	int64_t took;	     /* ms to connect, until that was logged */
 	struct ack *acks;
 	uint32_t ack_count, ack_room;
 };
 
-/* Makes an agent of this destination with the job socket fd; resumed: it may
- * have something in flight, and says so.  Takes over fd. */
+/* Makes an agent of this destination with the job socket fd, which it took so
+ * long to get; resumed: it may have something in flight, and says so.  Takes
+ * over fd. */
 void agent_new(struct destination *, uint32_t place, int fd, struct str host,
-    struct str ip, bool resumed);
+    struct str ip, int64_t took_ms, bool resumed);
 /* Hands it what waits for its destination. */
 void agent_feed(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */

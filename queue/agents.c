@@ -48,7 +48,7 @@ agents_busy(void)
 
 void
 agent_new(struct destination *d, uint32_t place, int fd, struct str host,
-    struct str ip, bool resumed)
+    struct str ip, int64_t took_ms, bool resumed)
 {
 	struct agent *a = must_alloc(sizeof(*a));
 	*a = (struct agent){
@@ -63,6 +63,7 @@ agent_new(struct destination *d, uint32_t place, int fd, struct str host,
 		.served = resumed,
 		.waiting_fd = -1,
 		.quiet_since = clock_mono_ms(),
+		.took = took_ms,
 	};
 	d->agents = a;
 	if (first != NULL)

@@ -335,9 +335,10 @@ on_agent(uint64_t key, bool resumed, struct destination *d, int *fds,
 		return; /* closed by link.c: the agent ends */
 	fds[0] = -1;
 	uint32_t place = c == NULL ? places_take(d) : c->place;
+	int64_t took = c == NULL ? 0 : clock_mono_ms() - c->since;
 	if (c != NULL)
 		d = connect_end(c);
-	agent_new(d, place, fd, host, ip, resumed);
+	agent_new(d, place, fd, host, ip, took, resumed);
 }
 
 static void

@@ -128,14 +128,15 @@ trim(struct destination *d, struct lot *lot)
 }
 
 static void
-log_attempt(const struct agent *a, struct lot *lot)
+log_attempt(struct agent *a, struct lot *lot)
 {
 	const struct message *m = message_at(lot->message);
 	const struct rcpt *r = rcpt_at(lot_entry(lot, 0)->rcpt);
 	LOG(INFO, "attempt", F_ID(message_id(m)),
 	    F_STR("rcpt", names_str(r->name)), F_NUM("recipients", lot->n),
 	    F_NUM("attempt", r->attempts + 1),
-	    F_STR("host", names_str(a->host)));
+	    F_STR("host", names_str(a->host)), F_NUM("connect", a->took));
+	a->took = 0;
 }
 
 /* Sends the job; its body is here.  False: no room, or the agent is lost. */
