@@ -31,3 +31,6 @@ test_dsn_OBJS := tests/unit/test_dsn.o queue/dsn.o
 
 FUZZ += fuzz_dsn
 fuzz_dsn_OBJS := tests/fuzz/fuzz_dsn.o queue/dsn.o
+
+FUZZ += fuzz_select
+fuzz_select_OBJS := tests/fuzz/fuzz_select.o queue/select.o
