@@ -3,6 +3,7 @@
 """Cuts the power of a suite under load, again and again, and looks whether
 anything that was promised is gone (INTERNALS.md, "Power cuts")."""
 import argparse
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -10,6 +11,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -21,13 +23,14 @@ from power_world import BIN, BUILD
 FILE_SYSTEMS = ("ext4", "xfs")
 CUTS_A_TASK, IMAGES_A_TASK, KEPT_MAX = 5, 25, 3
 SHAPES = {"image": {}, "image, spool only": {"profile": "spool"},
+          "image, local only": {"profile": "local"},
           "image, cut twice": {"chained": True},
           "image, new spool": {"fresh": True, "profile": "spool"}}
 # what loses mail, instead of which program, under which load
 CONTROLS = {
     "no ring sync": ("queued-no-ring-sync", "postern-queued", "spool"),
     "no directory sync": ("queued-no-dir-sync", "postern-queued", "large"),
-    "the same in local": ("local-no-dir-sync", "postern-local", "local"),
+    "no directory sync, local": ("local-no-dir-sync", "postern-local", "local"),
 }
 
 
@@ -43,15 +46,6 @@ class Task:
 
 
 # ---- what is done in a process of its own ----
-
-def control_bin(folder, control):
-    """The suite's programs with one that loses mail."""
-    other, name, _ = CONTROLS[control]
-    shutil.copytree(BIN, folder, dirs_exist_ok=True)
-    folder.chmod(0o755)
-    shutil.copy(BUILD / "tool" / other, folder / name)
-    return folder
-
 
 def record(task):
     seed = task.seeds[0]
@@ -87,20 +81,18 @@ def do_images(task, say):
 
 
 def do_control(task, say):
-    """Ends when something is lost."""
-    folder = power_cuts.scratch()
-    try:
-        recording = power_cuts.Recording(
-            task.fs, task.seeds[0], CONTROLS[task.kind][2], rate=20,
-            bin_=control_bin(folder, task.kind))
-        try:
+    """With a program that loses mail; ends when some is lost."""
+    other, name, profile = CONTROLS[task.kind]
+    with power_cuts.scratch() as folder:
+        shutil.copytree(BIN, folder, dirs_exist_ok=True)
+        folder.chmod(0o755)
+        shutil.copy(BUILD / "tool" / other, folder / name)
+        with contextlib.closing(power_cuts.Recording(
+                task.fs, task.seeds[0], profile, rate=20,
+                bin_=folder)) as recording:
             power_cuts.image_worker(
                 recording, task.seeds,
                 lambda seed, result: say(seed, result) or result.lost)
-        finally:
-            recording.close()
-    finally:
-        shutil.rmtree(folder)
 
 
 def work(tasks, answers):
@@ -160,7 +152,8 @@ def run(args):
     rows = {(t.kind, t.fs): Result() for t in planned}
     for t in [*planned, *[None] * args.jobs]:
         tasks.put(t)
-    workers = [multiprocessing.Process(target=work, args=(tasks, answers))
+    workers = [multiprocessing.Process(target=work, args=(tasks, answers),
+                                       daemon=True)
                for _ in range(args.jobs)]
     for w in workers:
         w.start()
@@ -203,15 +196,15 @@ def caught(row):
 
 
 def table(rows):
-    names = [n for n in COUNTS]
     width = max(len(k) for k, _ in rows) + 2
-    print(f"{'disk':6}{'cut':{width}}" + "".join(f"{n:>13}" for n in names))
+    print(f"{'disk':6}{'cut':{width}}" +
+          "".join(f"{n:>{len(n) + 2}}" for n in COUNTS))
     for (kind, fs), r in rows.items():
-        print(f"{fs:6}{kind:{width}}" +
-              "".join(f"{getattr(r, n):13}" for n in names))
+        said = ""
         if kind in CONTROLS:
-            print(f"{'':6}{'':{width}}    " +
-                  ("caught, as it must be" if caught(r) else "NOT CAUGHT"))
+            said = "  caught, as it must be" if caught(r) else "  NOT CAUGHT"
+        print(f"{fs:6}{kind:{width}}" + "".join(
+            f"{getattr(r, n):{len(n) + 2}}" for n in COUNTS) + said)
     print("""
 reported: came to a next hop again, for its report was not durable yet.
 removed: delivered again after its owner had deleted it.  unacked: there,
@@ -263,9 +256,14 @@ def main():
             lambda seed, result: found.append(result))
         print(*found[0].problems, found[0], sep="\n")
         return int(found[0].bad)
+    # what is mounted and attached goes with us, and with the workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not args.json:
         print(f"seed {args.seed}")
-    rows = run(args)
+    try:
+        rows = run(args)
+    except KeyboardInterrupt:
+        return 130
     if args.json:
         for (kind, fs), r in rows.items():
             print(json.dumps({"fs": fs, "cut": kind, **dataclasses.asdict(r)}))

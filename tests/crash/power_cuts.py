@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The two ways to cut the power: a file system that is shut down under load,
 and images of a logged disk, each with what a write cache might have kept."""
+import contextlib
 import os
 import pathlib
 import pickle
@@ -17,11 +18,20 @@ SCRATCH = "/dev/shm"
 load_s = 3.0    # of load, until a cut or for a recording
 
 
-def scratch():
+def make_scratch():
     """Not on a disk, and reachable for the roles' users."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-power-", dir=SCRATCH))
     folder.chmod(0o755)
     return folder
+
+
+@contextlib.contextmanager
+def scratch():
+    folder = make_scratch()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def copy(source, target):
@@ -56,16 +66,12 @@ def shut_down(world, base, seed, flags):
 
 def cut_worker(fs, flags, seeds, say):
     """A cut for each seed; say(seed, Result) after each."""
-    folder = scratch()
-    world = World(folder / "w", fs)
-    try:
+    with scratch() as folder, \
+            contextlib.closing(World(folder / "w", fs)) as world:
         base = folder / "base"
         os.rename(world.disk, base)
         for seed in seeds:
             say(seed, shut_down(world, base, seed, flags))
-    finally:
-        world.close()
-        shutil.rmtree(folder)
 
 
 # ---- images ----
@@ -78,31 +84,31 @@ class Recording:
     def __init__(self, fs, seed, profile, fresh=False, prior=None, bin_=None,
                  rate=0):
         self.fs, self.seed, self.life, self.rate = fs, seed, 0, rate
-        self.folder = scratch()
+        self.folder = make_scratch()
         self.base, self.log = self.folder / "base", self.folder / "writes"
-        world = World(self.folder / "w", fs, fresh)
         try:
-            if prior:
-                self.life = world.net.life = prior[0].life + 1
-                world.net.record = prior[0].record.until(prior[1])
-                player = Player(prior[0], self.folder)
+            with contextlib.closing(
+                    World(self.folder / "w", fs, fresh)) as world:
+                self.make(world, profile, prior, bin_)
+            self.writes = LoggedDisk.read(self.log)
+        except BaseException:
+            self.close()
+            raise
+
+    def make(self, world, profile, prior, bin_):
+        if prior:
+            self.life = world.net.life = prior[0].life + 1
+            world.net.record = prior[0].record.until(prior[1])
+            with contextlib.closing(Player(prior[0], self.folder)) as player:
                 player.image(prior[1], prior[2], world.disk)
-                player.close()
-            copy(world.disk, self.base)
-            disk = LoggedDisk(self.folder, world.disk)
+        copy(world.disk, self.base)
+        with contextlib.closing(LoggedDisk(self.folder, world.disk)) as disk:
             try:
                 self.load(world, disk, profile, bin_)
             finally:
                 world.kill()
                 if os.path.ismount(world.var):
                     world.unmount()
-                disk.close()
-        except BaseException:
-            world.close()
-            shutil.rmtree(self.folder)
-            raise
-        world.close()
-        self.writes = LoggedDisk.read(self.log)
 
     def load(self, world, disk, profile, bin_):
         world.mount(disk.path)
@@ -205,25 +211,23 @@ def choose(recording, rng):
 def image_worker(recording, seeds, say):
     """An image of the recording for each seed; say(seed, Result) after each,
     which ends it by returning True."""
-    folder = scratch()
-    world = World(folder / "w", recording.fs)
     chosen = []
     for seed in seeds:
         rng = random.Random(seed)
         chosen.append((choose(recording, rng), seed, rng))
-    player = Player(recording, folder)
-    path = folder / "image"
-    try:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        world = stack.enter_context(
+            contextlib.closing(World(folder / "w", recording.fs)))
+        player = stack.enter_context(
+            contextlib.closing(Player(recording, folder)))
+        path = folder / "image"
         for cut, seed, rng in sorted(chosen, key=lambda c: c[:2]):
             how = player.image(cut, rng, path)
             result = play(world, recording, cut, path)
             result.problems = [f"{how}: {p}" for p in result.problems]
             if say(seed, result):
                 break
-    finally:
-        player.close()
-        world.close()
-        shutil.rmtree(folder)
 
 
 def play(world, recording, cut, path):

@@ -9,14 +9,15 @@ import re
 import threading
 import time
 
-USERS = 6
+USERS = 7               # the last one gets what the alias brings
+ALIAS = "team@local.test", ["u6@local.test", "team@sink.test"]
 LATER, NOW = False, True
 LINE_MAX = 4 << 20
-# share of 100 by what the recipients are: l local, s next hop, w a next hop
+# share by what the recipients are: l local, a alias, s next hop, w a next hop
 # that says "later", x one that refuses; and by the sizes of SIZES
 PROFILES = {
-    "mixed": ((("l", 40), ("lll", 8), ("s", 20), ("w", 17), ("lsw", 8),
-               ("sww", 3), ("x", 4)), (60, 30, 10, 0)),
+    "mixed": ((("l", 38), ("lll", 8), ("s", 16), ("w", 15), ("lsw", 6),
+               ("sww", 3), ("x", 4), ("a", 6), ("law", 4)), (60, 30, 10, 0)),
     "spool": ((("s", 25), ("w", 55), ("sw", 12), ("www", 8)), (40, 10, 50, 0)),
     "large": ((("w", 1),), (0, 0, 0, 1)),
     "local": ((("l", 3), ("lll", 1)), (1, 0, 0, 0)),
@@ -177,13 +178,19 @@ class Net:
     # ---- SMTP ----
 
     def recipients(self, rng, kinds, name):
-        users = rng.sample(range(USERS), kinds.count("l"))
-        out = []
+        """The addresses, and who gets it at last."""
+        users = rng.sample(range(USERS - 1), kinds.count("l"))
+        to, finally_ = [], []
         for i, kind in enumerate(kinds):
+            if kind == "a":
+                to.append(ALIAS[0])
+                finally_ += ALIAS[1]
+                continue
             local = {"l": f"u{users.pop()}" if kind == "l" else "",
                      "x": name}.get(kind, f"r{i}")
-            out.append(f"{local}@{DOMAINS[kind]}")
-        return out
+            to.append(f"{local}@{DOMAINS[kind]}")
+            finally_.append(to[-1])
+        return to, finally_
 
     async def reply(self, reader):
         while True:
@@ -198,10 +205,10 @@ class Net:
         name = f"p-{self.life}-{self.counter}"
         self.counter += 1
         kind = rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
-        to = self.recipients(rng, kind, name)
+        to, finally_ = self.recipients(rng, kind, name)
         text = compose(rng, name, sizes)
         self.record.sent[name] = message = Message(
-            digest(text), to, self.position())
+            digest(text), finally_, self.position())
         writer.write(b"MAIL FROM:<u0@local.test>\r\n" + b"".join(
             b"RCPT TO:<%s>\r\n" % r.encode() for r in to) + b"DATA\r\n")
         replies = [await self.reply(reader) for _ in range(len(to) + 2)]
@@ -293,7 +300,7 @@ class Net:
             self.stage, self.stopping = LATER, False
             self.running = [asyncio.create_task(self.sender(
                 f"{seed}-{i}", profile, rate)) for i in range(sessions)]
-            if profile == "mixed":
+            if profile in ("mixed", "local"):
                 self.running += [asyncio.create_task(
                     self.reader(f"{seed}-p{i}")) for i in range(readers)]
         self.call(start())

@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from suite import BIN, BUILD, TOP, wait_for  # noqa: E402
 
-from power_load import NOW, USERS, Net  # noqa: E402
+from power_load import ALIAS, NOW, USERS, Net  # noqa: E402
 
 SIZE = {"ext4": 192 << 20, "xfs": 304 << 20}
 MKFS = {"ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0",
@@ -25,6 +25,8 @@ MKFS = {"ext4": ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0",
 # images of one disk are mounted side by side
 OPTIONS = {"ext4": "noatime", "xfs": "noatime,nouuid"}
 PASSWORD = "hungry"
+# whoever is started so does not outlive its test
+WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 
 
 def run(*command, check=True):
@@ -69,7 +71,11 @@ class World:
         self.net = Net()
         self.net.password = PASSWORD
         self.var.mkdir(parents=True)
-        self.prepare(fresh)
+        try:
+            self.prepare(fresh)
+        except BaseException:
+            self.close()
+            raise
 
     # ---- disk ----
 
@@ -113,8 +119,13 @@ class World:
         for kind, domain in (("s", "sink"), ("w", "later"), ("x", "refused")):
             options += ["--route",
                         f"{domain}.test=127.0.0.1:{self.net.ports[kind]}"]
-        self.try_("--background", "--no-first-message", *options)
-        self.try_("--stop")
+        try:
+            self.try_("--background", "--no-first-message", *options)
+            code, out = self.postern("alias", "add", ALIAS[0], *ALIAS[1])
+            if code != 0:
+                raise RuntimeError(f"postern alias add: {out}")
+        finally:
+            self.try_("--stop")
         text = (self.root / "try.env").read_text()
         for name in ("SMTP", "POP3"):
             host, port = re.search(
@@ -151,7 +162,7 @@ class World:
         roles = self.root / "run/postern/roles"
         roles.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--kill-child",
+            [*WITH_US, "unshare", "--pid", "--fork", "--kill-child",
              str((bin_ or self.bin) / "postern-start"), "--log", str(self.log)],
             env={**os.environ, "POSTERN_ROOT": str(self.root)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -220,7 +231,7 @@ class LoggedDisk:
         self.log = self.folder / "writes"
         place = self.folder / "position"
         self.process = subprocess.Popen(
-            [BUILD / "tool/logdev", disk, self.log, place, self.mounted])
+            [*WITH_US, BUILD / "tool/logdev", disk, self.log, place, self.mounted])
         self.path = self.mounted / "disk"
         wait_for(lambda: os.path.ismount(self.mounted) or
                  self.process.poll() is not None, 10, "logdev")

@@ -28,9 +28,9 @@ def power(*args):
 
 
 def test_power_cuts():
-    done = power("--cuts", "4", "--images", "24", "--no-controls")
+    done = power("--cuts", "4", "--images", "30", "--no-controls")
     assert done.returncode == 0
-    assert done.stdout.count("ext4") == done.stdout.count("xfs") == 6
+    assert done.stdout.count("ext4") == done.stdout.count("xfs") == 7
 
 
 def test_what_loses_mail_is_caught():
