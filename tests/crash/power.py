@@ -21,6 +21,7 @@ from power_check import BAD, COUNTS, Result
 from power_world import BIN, BUILD
 
 FILE_SYSTEMS = ("ext4", "xfs")
+ALONE = "POSTERN_POWER_ALONE"
 CUTS_A_TASK, IMAGES_A_TASK, KEPT_MAX = 5, 25, 3
 SHAPES = {"image": {}, "image, spool only": {"profile": "spool"},
           "image, local only": {"profile": "local"},
@@ -249,6 +250,11 @@ def main():
     if os.geteuid() != 0:
         print("power.py: loop devices and mounts need root", file=sys.stderr)
         return 100
+    if ALONE not in os.environ:
+        # nobody else's namespace keeps what we mount, and it ends with us
+        os.environ[ALONE] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private",
+                              sys.executable, *sys.argv])
     if args.replay:
         found = []
         power_cuts.image_worker(

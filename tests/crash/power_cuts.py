@@ -12,7 +12,7 @@ import time
 
 from power_check import Check, Result
 from power_load import NOW, Record
-from power_world import LoggedDisk, World, run
+from power_world import LoggedDisk, World, run, unmount
 
 SCRATCH = "/dev/shm"
 load_s = 3.0    # of load, until a cut or for a recording
@@ -56,12 +56,12 @@ def shut_down(world, base, seed, flags):
         time.sleep(rng.uniform(0, 0.1))
         world.net.halt()
         world.kill()
-        world.unmount()
+        unmount(world.var)
         world.mount()
         return Check(world, world.net.record, 0, cut_at).run()
     finally:
         world.kill()
-        world.unmount()
+        unmount(world.var)
 
 
 def cut_worker(fs, flags, seeds, say):
@@ -108,7 +108,7 @@ class Recording:
             finally:
                 world.kill()
                 if os.path.ismount(world.var):
-                    world.unmount()
+                    unmount(world.var)
 
     def load(self, world, disk, profile, bin_):
         world.mount(disk.path)
@@ -242,4 +242,4 @@ def play(world, recording, cut, path):
         return Check(world, recording.record, cut, cut_at).run()
     finally:
         world.kill()
-        world.unmount()
+        unmount(world.var)

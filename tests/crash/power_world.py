@@ -67,7 +67,7 @@ class World:
         self.root = self.folder / "root"
         self.var = self.root / "var"
         self.disk = self.folder / "disk"
-        self.loop = self.process = None
+        self.process = None
         self.net = Net()
         self.net.password = PASSWORD
         self.var.mkdir(parents=True)
@@ -85,23 +85,13 @@ class World:
         run(*MKFS[self.fs], self.disk)
 
     def mount(self, path=None):
-        """Mounts a file; when that fails, nothing is left attached."""
-        self.loop = attach(path or self.disk)
+        """Mounts a file; nothing is left attached when it is unmounted, or when
+        it cannot be mounted."""
+        loop = attach(path or self.disk)
         try:
-            run("mount", "-t", self.fs, "-o", OPTIONS[self.fs], self.loop,
-                self.var)
-        except RuntimeError:
-            self.detach()
-            raise
-
-    def detach(self):
-        if self.loop:
-            run("losetup", "-d", self.loop)
-        self.loop = None
-
-    def unmount(self):
-        unmount(self.var)
-        self.detach()
+            run("mount", "-t", self.fs, "-o", OPTIONS[self.fs], loop, self.var)
+        finally:
+            run("losetup", "-d", loop)  # when it is unmounted
 
     # ---- suite ----
 
@@ -133,7 +123,7 @@ class World:
             setattr(self.net, name.lower(), (host, int(port)))
         if fresh:
             self.empty_spool()
-        self.unmount()
+        unmount(self.var)
 
     def empty_spool(self):
         """As `postern init` leaves it: the first start makes the rest."""
@@ -215,7 +205,6 @@ class World:
         self.net.close()
         if os.path.ismount(self.var):
             unmount(self.var)
-        self.detach()
         shutil.rmtree(self.folder)
 
 
