@@ -112,12 +112,13 @@ count_run(const struct unacked *r, size_t at, size_t *upto)
 
 	for (*upto = at; *upto < r->end;) {
 		struct record record = record_at(r, *upto);
-		size_t more = record.taken ? 0 : PER_RECORD + record.n;
 
-		if (bytes + more > PACKET_MAX)
-			break;
-		bytes += more;
-		count += !record.taken;
+		if (!record.taken) {
+			bytes += PER_RECORD + record.n;
+			if (bytes > PACKET_MAX)
+				break;
+			count++;
+		}
 		*upto += sizeof(record) + record.n;
 	}
 	return count;
