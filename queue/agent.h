@@ -29,6 +29,8 @@ struct agent {
 	bool refused;  /* said F */
 	bool deferred; /* its last job came back with Z only */
 	bool solo;     /* has a job that killed an agent before */
+	bool yields;   /* parks when its jobs are done: others wait */
+	bool parked;   /* a local that is idle and has no place */
 	bool given_up; /* it was told so: it needs no acknowledgement */
 	bool dirty;    /* in the list of those to flush */
 	struct agent *dirty_next;
@@ -48,6 +50,14 @@ void agent_new(struct destination *, uint32_t place, int fd, struct str host,
     struct str ip, int64_t took_ms, bool resumed);
 /* Hands it what waits for its destination. */
 void agent_feed(struct agent *);
+/* A local that has nothing to do gives its place back, but lives on for a while
+ * for its user's next mail. */
+void agent_park(struct agent *);
+/* Others wait for a place: a local parks when its jobs are done, a remote's
+ * child ends. */
+void agent_yield(struct agent *);
+/* Has it a place?  A parked one takes one for what waits, if it may. */
+bool agent_has_place(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */
 void agent_retire(struct agent *);
 /* Its server has not answered: unless it has by now, it says F. */

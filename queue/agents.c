@@ -20,7 +20,8 @@ enum {
 	REMOTE_IDLE_MS = 1000,
 	SLOW_LOCAL_MS = 1000,	 /* a delivery here that takes so long: slow, */
 	SLOW_MEMORY_MS = 600000, /* and remembered */
-	SLOW_MS = 10000, /* one job takes so long: others get a connection */
+	SLOW_MS = 10000,  /* one job takes so long: others get a connection */
+	PARKED_MAX = 100, /* idle locals without a place */
 	ACK_PACKET = 8 * 1024,
 	ACKS_MAX = (ACK_PACKET - 8) / 12
 };
@@ -28,6 +29,7 @@ enum {
 static struct agent *first, *dead, *dirty_agents;
 static struct destination *dirty_first, *dirty_last;
 static bool reading; /* resumed agents are read */
+static unsigned parked;
 
 static void on_room(struct link *);
 static void on_lost(struct link *);
@@ -107,7 +109,10 @@ bury(struct agent *a)
 	a->ack_count = 0;
 	a->after = dead;
 	dead = a;
-	hubs_closed(d, a->place);
+	if (a->parked)
+		parked--;
+	else
+		hubs_closed(d, a->place);
 	agents_wanted(d);
 }
 
@@ -134,6 +139,74 @@ agent_retire(struct agent *a)
 {
 	a->retiring = true;
 	make_dirty(a);
+}
+
+/* The one that has been parked for the longest time ends. */
+static void
+retire_oldest(void)
+{
+	struct agent *oldest = NULL;
+	for (struct agent *a = first; a != NULL; a = a->after)
+		if (a->parked && !a->retiring &&
+		    (oldest == NULL || a->quiet_since <= oldest->quiet_since))
+			oldest = a;
+	if (oldest != NULL)
+		agent_retire(oldest);
+}
+
+void
+agent_park(struct agent *a)
+{
+	a->yields = false;
+	a->parked = true;
+	a->jobs = 0;
+	hubs_closed(a->destination, a->place);
+	agents_wanted(a->destination);
+	if (++parked > PARKED_MAX)
+		retire_oldest();
+}
+
+/* Parks an idle local, if there is one. */
+static void
+make_place(void)
+{
+	for (struct agent *a = first; a != NULL; a = a->after) {
+		const struct destination *d = a->destination;
+		if (d->kind != SCHEDULE_LOCAL || d->name == 0 ||
+		    a->outstanding > 0 || a->parked || a->retiring ||
+		    a->resuming || d->waiting > 0)
+			continue;
+		agent_park(a);
+		return;
+	}
+}
+
+void
+agent_yield(struct agent *a)
+{
+	if (a->destination->kind == SCHEDULE_REMOTE)
+		agent_retire(a);
+	else
+		a->yields = !a->parked && a->destination->name != 0;
+	agents_wanted(a->destination);
+}
+
+bool
+agent_has_place(struct agent *a)
+{
+	struct destination *d = a->destination;
+	if (a->yields && a->outstanding == 0)
+		agent_park(a);
+	if (!a->parked || a->retiring)
+		return !a->yields;
+	if (destination_peek(d) == NULL)
+		return false;
+	if (!places_free(d))
+		return false;
+	a->place = places_take(d);
+	a->parked = false;
+	parked--;
+	return true;
 }
 
 /* What it is told by that, see INTERNALS.md "Agents". */
@@ -287,7 +360,11 @@ flush_destinations(void)
 			delivery_stop(d);
 		for (struct agent *a = d->agents; a != NULL; a = a->sibling)
 			agent_feed(a);
-		hubs_open(d);
+		/* a user has one local at a time */
+		if (d->kind == SCHEDULE_REMOTE || d->agents == NULL)
+			hubs_open(d);
+		if (d->starving && d->kind == SCHEDULE_LOCAL)
+			make_place();
 		destination_release(d, clock_mono_ms());
 	}
 }
@@ -319,8 +396,10 @@ tick_agent(struct agent *a, int64_t now_ms)
 		return;
 	if (a->outstanding == 0) {
 		int64_t most = local ? LOCAL_IDLE_MS : REMOTE_IDLE_MS;
-		if (quiet >= most || places_starving(d->kind, RANK_BOUNCE))
+		if (quiet >= most)
 			agent_retire(a);
+		else if (places_starving(d->kind, RANK_BOUNCE) && !a->parked)
+			agent_yield(a);
 		return;
 	}
 	if (local && quiet >= SLOW_LOCAL_MS) {

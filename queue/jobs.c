@@ -222,7 +222,7 @@ agent_feed(struct agent *a)
 	if (messages > 0 && a->outstanding == 0 && a->jobs >= messages)
 		agent_retire(a);
 	while (!a->retiring && !a->resuming && link_is_up(&a->link) &&
-	       !a->link.blocked && a->outstanding < most)
+	       !a->link.blocked && a->outstanding < most && agent_has_place(a))
 		if (!feed_one(a))
 			return;
 }

@@ -28,6 +28,8 @@ maildir_init(struct maildir *m, int base_fd, struct str host)
 	m->host_n = b.n;
 	m->file_count = m->box_count = 0;
 	m->opened = 0;
+	m->made = true; /* who knows */
+	m->part_made = false;
 	m->seen.filled = false;
 }
 
@@ -321,6 +323,9 @@ sync_each(struct maildir *m)
 static void
 sync_all(struct maildir *m)
 {
+	bool failed = false;
+	for (size_t i = 0; i < m->box_count; i++)
+		m->boxes[i].touched = m->boxes[i].touched || m->made;
 	for (size_t i = 0; i < m->box_count; i++) {
 		struct maildir_box *box = &m->boxes[i];
 		if (!box->touched)
@@ -334,7 +339,9 @@ sync_all(struct maildir *m)
 				fail_box(m, other, error);
 			other->touched = false;
 		}
+		failed = failed || error != 0;
 	}
+	m->made = failed || m->part_made;
 }
 
 /* What failed leaves nothing behind that a second delivery could take for done
@@ -363,7 +370,7 @@ maildir_commit(struct maildir *m,
 		if (is_fresh(f) && publish(m, f) < 0)
 			f->error = errno;
 	}
-	if (m->file_count <= SYNC_EACH_MAX)
+	if (m->file_count <= SYNC_EACH_MAX && !m->made)
 		sync_each(m);
 	else
 		sync_all(m);

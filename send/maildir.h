@@ -7,7 +7,8 @@
  * they are renamed into new/; then files and directories are synced (each, or
  * the whole file system when there are many).  So a name in new/ never stands
  * for data that a power cut can take away, and nothing is called done before
- * name and data are both durable.
+ * name and data are both durable.  Directories that were made, maybe by a
+ * process before this one, are made durable by the first commit after that.
  */
 #ifndef SEND_MAILDIR_H
 #define SEND_MAILDIR_H
@@ -56,6 +57,8 @@ struct maildir {
 	size_t host_n;
 	size_t file_count, box_count;
 	unsigned opened; /* boxes, ever */
+	bool made;	 /* directories that no syncfs covers yet */
+	bool part_made;	 /* a Maildir was made, but not in full */
 	struct maildir_file files[MAILDIR_FILES];
 	struct maildir_box boxes[MAILDIR_BOXES];
 	struct seen seen; /* of the box below */

@@ -34,8 +34,6 @@ enter(int dir_fd, const char *name, bool make)
 		return fd;
 	if (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
 		return -1;
-	if (fsync(dir_fd) < 0)
-		return -1;
 	return openat(dir_fd, name, dir_flags);
 }
 
@@ -107,16 +105,16 @@ make_parts(struct maildir *m, struct maildir_box *box)
 {
 	static const char *const parts[] = { "tmp", "new", "cur" };
 	struct str path = { .p = box->path, .n = box->path_n };
-	int fd = walk(m->base_fd, path, true);
+	int error = 0, fd = walk(m->base_fd, path, true);
+	m->made = true;
+	m->part_made = m->part_made || fd < 0;
 	if (fd < 0)
 		return -1;
-	int error = 0;
 	for (size_t i = 0; i < N_ELEMENTS(parts) && error == 0; i++)
 		if (mkdirat(fd, parts[i], 0700) < 0 && errno != EEXIST)
 			error = errno;
-	if (error == 0 && fsync(fd) < 0)
-		error = errno;
 	close(fd);
+	m->part_made = m->part_made || error != 0;
 	errno = error;
 	return error == 0 ? 0 : -1;
 }

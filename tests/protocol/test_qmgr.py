@@ -691,3 +691,47 @@ def test_many_locals_at_once_and_acks_in_groups():
         local.wait_acks([(j.id, 0) for j in jobs])
         for _ in range(256):
             local.job()
+
+
+def test_an_idle_local_gives_its_place_and_is_used_again():
+    """With one place, users take turns; nobody's local is started twice."""
+    with World({"concurrencylocal": "1"}) as w:
+        w.told()
+        agents = {}
+        for n in range(6):
+            for user in ("sue", "tom"):
+                id_ = w.note([f"{user}@here.example"])
+                w.system(user)
+                if user not in agents:
+                    agents[user] = w.local(user)
+                job = agents[user].job(1)  # at once: the other is idle
+                assert job.id == id_
+                if n == 3 and user == "sue":  # tom's waits for hers
+                    waiting = w.note(["tom@here.example"])
+                    w.system("tom")
+                    agents["tom"].quiet("J")
+                    agents[user].report(job)
+                    job2 = agents["tom"].job(1)
+                    assert job2.id == waiting
+                    agents["tom"].report(job2)
+                    w.wait_marks([(id_, 0, "K"), (waiting, 0, "K")])
+                    continue
+                agents[user].report(job)
+                w.wait_marks([(id_, 0, "K")])
+        silent(w.become)
+
+
+def test_no_more_idle_locals_than_a_hundred():
+    with World({"concurrencylocal": "1"}) as w:
+        w.told()
+        agents = []
+        for n in range(103):
+            id_ = w.note([f"u{n}@here.example"])
+            w.system(f"u{n}")
+            agents.append(w.local(f"u{n}"))
+            agents[-1].report(agents[-1].job())
+            w.wait_marks([(id_, 0, "K")])
+        for agent in agents[:2]:
+            while not agent.at_end():  # its acknowledgement comes first
+                pass
+        agents[2].quiet("J", 0.1)
