@@ -266,7 +266,7 @@ COLUMNS = (  # heading, what is counted, width
     ("CALLS", "calls", 6), ("STOPS", "stops", 6), ("OK", "ok", 6),
     ("MISSED", "not reached", 7), ("LOST", "lost", 5), ("TORN", "torn", 5),
     ("TWICE", "twice", 6), ("STRAY", "stray", 6), ("OTHER", "other", 6),
-    ("DUP 1", "1", 6), ("DUP 2", "2", 6))
+    ("DUP 1", "1", 6), ("DUP 2", "2", 6), ("CUT", "cut", 5))
 
 LEGEND = """
 Each stop is one call of one role, met on entry or exit; then that process or
@@ -277,7 +277,9 @@ LOST    accepted, and nowhere        TORN   other bytes than were sent
 TWICE   copies without a cause       STRAY  left over, or never accepted
 DUP     second copies that INTERNALS.md names, by cause: 1, the reply to the
         last dot was lost, and the client sent again; 2, it was relayed (or a
-        user's program had run), and the mark was not yet durable"""
+        user's program had run), and the mark was not yet durable
+CUT     records that were being written as all died, put aside: nobody had a
+        250 for them"""
 
 
 def table(counts, results):

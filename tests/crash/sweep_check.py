@@ -94,17 +94,30 @@ def check(world, stop, scenario):
     strays = world.strays()
     if strays:
         raise Failure(f"left over: {strays}", "stray")
-    aside = world.quarantined()
+    cut = cut_records(world, stop)
+    causes["cut"] += len(cut)
+    aside = [name for name in world.quarantined() if name not in cut]
     if len(aside) not in scenario.quarantined:
         raise Failure(f"in quarantine: {aside}")
-    check_log(world, scenario)
+    check_log(world, scenario, cut)
     return causes
 
 
-def check_log(world, scenario):
+def cut_records(world, stop):
+    """The names in quarantine of what was cut off when queued died within its
+    write, as it may when the whole suite dies at another role's call.  Nobody
+    had a 250 for that."""
+    if not stop or not world.fired_at:
+        return []
+    return re.findall(r" event=torn-record .*kept=quarantine/(\S+) error=none",
+                      world.log())
+
+
+def check_log(world, scenario, cut):
     if scenario.quarantined != (0,):
         return
     for line in world.log().splitlines():
         event = re.search(r" event=(\S+)", line)
-        if event and event.group(1) in world.bad_events:
+        if event and event.group(1) in world.bad_events and not any(
+                f"kept=quarantine/{name} " in line for name in cut):
             raise Failure(f"the log says: {line}")
