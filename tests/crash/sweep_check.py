@@ -78,7 +78,7 @@ def check_double(world, stop, key, times, causes):
 
 
 def check(world, stop, scenario):
-    """After the queue is empty.  Returns {cause: duplicates}; raises Failure."""
+    """After the queue is empty: {cause: duplicates}.  Raises Failure."""
     causes = collections.Counter()
     if world.torn:
         raise Failure("; ".join(world.torn), "torn")

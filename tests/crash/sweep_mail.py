@@ -159,7 +159,7 @@ class Client:
         return True
 
     def send(self, book, mail):
-        """Until it, or a second writing of it, is accepted: the one that was."""
+        """Until it, or another one like it, is accepted: the one that was."""
         end = time.monotonic() + PATIENCE
         while True:
             try:

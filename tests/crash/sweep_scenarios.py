@@ -69,8 +69,9 @@ class Accept(Scenario):
 
 def fill(world, client):
     """Turns the ring by more than one segment."""
-    client.send_all(world.book, [world.book.write({"x@ok.test": ("ok.test",)}, 62_000)
-                     for _ in range(18)])
+    client.send_all(world.book, [
+        world.book.write({"x@ok.test": ("ok.test",)}, 62_000)
+        for _ in range(18)])
 
 
 @scenario

@@ -23,9 +23,10 @@ USERS = ("alice", "bob", "dave", "erin", "frank", "pop")
 HOPS = {"ok.test": "take", "later.test": "defer", "never.test": "defer",
         "turn.test": "defer", "refused.test": "refuse"}
 # what a log line must never say after a mere kill
-BAD_EVENTS = frozenset(("records-lost", "torn-record", "quarantined", "damaged", "bug",
-              "segment-damaged", "strange-file", "torn-delivery", "leftover",
-              "segment-failed", "settle-failed", "cannot-remove"))
+BAD_EVENTS = frozenset((
+    "records-lost", "torn-record", "quarantined", "damaged", "bug",
+    "segment-damaged", "strange-file", "torn-delivery", "leftover",
+    "segment-failed", "settle-failed", "cannot-remove"))
 
 
 class Stop:
@@ -107,7 +108,7 @@ class Traced:
 
 
 class World:
-    """A worker's suite: `prepare` makes a template, `fresh` a new copy of it."""
+    """A worker's suite: prepare makes templates, fresh a copy of one."""
 
     def __init__(self, base, user, bin_dir=None):
         self.base = pathlib.Path(base)
@@ -300,11 +301,12 @@ class World:
             text=True, timeout=timeout)
 
     def queue(self):
-        """[(recipient, state)] of the queue, or None while it cannot be asked."""
+        """[(recipient, state)] of the queue; None: it cannot be asked now."""
         done = self.postern("queue", "list", "--json")
         if done.returncode != 0:
             return None
-        return [(r["recipient"], r["state"]) for line in done.stdout.splitlines()
+        return [(r["recipient"], r["state"])
+                for line in done.stdout.splitlines()
                 for r in json.loads(line)["recipients"]]
 
     def retry(self):
