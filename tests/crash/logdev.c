@@ -2,8 +2,11 @@
  * logdev DISK LOG POSITION FOLDER: a FUSE file system at FOLDER with one file,
  * `disk`, that holds what DISK holds.  Every write and every flush of it goes
  * to LOG, in the order in which they were done, before it is answered: a loop
- * device over it is a disk whose write cache can be played back.  Runs as
- * root, in the foreground, until FOLDER is unmounted or SIGTERM comes.
+ * device over it is a disk whose write cache can be played back.  (A write that
+ * comes while a flush is under way may stand before it: then it counts as
+ * flushed, which a disk need not have done.  File systems wait for the writes
+ * that they want flushed.)  Runs as root, in the foreground, until FOLDER is
+ * unmounted or SIGTERM comes.
  *
  * LOG: per record a struct record in this machine's byte order, then the bytes
  * written.  POSITION: 4096 bytes for mmap(2); the first eight are the number of
