@@ -16,6 +16,12 @@
 #include "queue/where.h"
 #include "send/route.h"
 
+enum {
+	START_AT_ONCE = 500, /* attempts, before others get their turn */
+	IN_LINE = 20000,     /* while more recipients wait for an agent, */
+	START_SLOWLY = 100   /* so many in a tick: new mail is not held up */
+};
+
 static struct domains *domains;
 static struct routes *routes;
 static struct hostrules *hostrules;
@@ -105,13 +111,28 @@ delivery_is_open(void)
 	return opened;
 }
 
+/* What was in the queue at the start is due, the youngest first. */
+static uint32_t
+first_tick(uint32_t message)
+{
+	static const int64_t ages[] = { 60, 600, 3600, 86400 };
+	int64_t age = clock_now() - message_at(message)->birth;
+	uint32_t tick = 0;
+	while (tick < N_ELEMENTS(ages) && age > ages[tick])
+		tick++;
+	return tick;
+}
+
 void
 delivery_open(void)
 {
 	opened = true;
-	for (uint32_t i = 1; i < index_rcpt_end(); i++)
-		if (rcpt_at(i)->state == RCPT_NEW)
-			delivery_start(i);
+	for (uint32_t i = 1; i < index_rcpt_end(); i++) {
+		if (rcpt_at(i)->state != RCPT_NEW)
+			continue;
+		rcpt_set(i, RCPT_WAITING);
+		due_put(i, first_tick(rcpt_at(i)->message));
+	}
 }
 
 void
@@ -143,11 +164,27 @@ delivery_start(uint32_t rcpt)
 	}
 }
 
+static uint64_t
+in_line(void)
+{
+	return index_count(RCPT_QUEUED, false) +
+	       index_count(RCPT_QUEUED, true) +
+	       index_count(RCPT_ASKING, false) + index_count(RCPT_ASKING, true);
+}
+
 int64_t
 delivery_due(void)
 {
+	static uint32_t slowed_at; /* the tick */
 	uint32_t now = tick_now();
-	for (;;) {
+	unsigned most = START_AT_ONCE;
+	if (in_line() > IN_LINE) {
+		if (slowed_at == now)
+			return 1;
+		slowed_at = now;
+		most = START_SLOWLY;
+	}
+	for (unsigned i = 0; i < most; i++) {
 		uint32_t rcpt = due_first();
 		if (rcpt == 0)
 			return -1;
@@ -156,6 +193,7 @@ delivery_due(void)
 		due_remove(rcpt);
 		delivery_start(rcpt);
 	}
+	return most == START_AT_ONCE ? 0 : 1;
 }
 
 static void

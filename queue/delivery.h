@@ -24,13 +24,14 @@ struct delivery_totals {
 /* Loads queuelifetime, domains and routes; all or nothing.  0, or -1 (logged).
  */
 int delivery_load(int control_dirfd);
-/* Scheduling may begin: every NEW recipient is started. */
+/* Scheduling may begin: every NEW recipient is due. */
 void delivery_open(void);
 bool delivery_is_open(void);
 
 /* Starts an attempt of a recipient that is NEW or has just left the heap. */
 void delivery_start(uint32_t rcpt);
-/* Starts what is due.  Ticks until the next; -1: nothing waits. */
+/* Starts some of what is due.  Ticks until it wants to be called again; -1:
+ * nothing waits. */
 int64_t delivery_due(void);
 /* userd's answer: here, for user (empty: the mailbox owner). */
 void delivery_local(uint32_t rcpt, struct str user, struct str target);

@@ -124,6 +124,8 @@ class Model:
             self.agent(self.w.become, b"A" + u64(key), text(user))
 
     def dial(self, p):
+        if p.type in "BX":  # what serves nobody, or is given up
+            return
         key, domain = p.u64(), p.str()
         tried = [p.str() for _ in range(p.u32())]
         if self.chance(0.2) or len(tried) > 2:
