@@ -127,10 +127,21 @@ union control_space {
 	char space[CMSG_SPACE(sizeof(int) * PACKET_FDS)];
 };
 
+/* The kernel had no memory just now: the peer is well, and a link that was
+ * given up for it would never come back, for nobody has died. */
+static void
+soften(void)
+{
+	if (errno == ENOMEM || errno == ENOBUFS)
+		errno = EAGAIN;
+}
+
 /* A peer that closes with packets unread leaves ECONNRESET behind. */
 static int
 sent(ssize_t n)
 {
+	if (n < 0)
+		soften();
 	if (n < 0 && errno == ECONNRESET)
 		errno = EPIPE;
 	return n < 0 ? -1 : 0;
@@ -196,8 +207,10 @@ packet_recv(int fd, char *storage, size_t cap, int flags, struct str *bytes,
 		reset = reset || (n < 0 && errno == ECONNRESET);
 		n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
-	if (n < 0)
+	if (n < 0) {
+		soften();
 		return errno == ECONNRESET ? 0 : -1;
+	}
 	*nfds = take_fds(&msg, fds);
 	if (n == 0) {
 		packet_close_fds(fds, *nfds);

@@ -40,15 +40,17 @@ bool packet_end(const struct packet *);
 
 /* ---- sockets ---- */
 /* Sends one packet with nfds descriptors (they stay open here).  0, or -1 with
- * errno; EAGAIN when the peer's queue is full (MSG_DONTWAIT is always set),
- * EPIPE when it is gone.  Never raises SIGPIPE. */
+ * errno; EAGAIN when the peer's queue is full (MSG_DONTWAIT is always set) or
+ * the kernel has no memory now, EPIPE when it is gone.  Never raises SIGPIPE.
+ */
 int packet_send(int fd, struct str bytes, const int *fds, size_t nfds);
 
 /* Receives one packet into storage of cap bytes; the bytes come back in *bytes,
  * descriptors (close-on-exec) in fds, which has room for PACKET_FDS, their
  * number in *nfds; the caller owns them.  1; 0 at the end of the peer; -1 with
- * errno: EAGAIN, or EMSGSIZE for a packet larger than cap (it is consumed and
- * its descriptors are closed).  flags: 0 or MSG_DONTWAIT. */
+ * errno: EAGAIN (or no memory now), or EMSGSIZE for a packet larger than cap
+ * (it is consumed and its descriptors are closed).  flags: 0 or MSG_DONTWAIT.
+ */
 int packet_recv(int fd, char *storage, size_t cap, int flags, struct str *bytes,
     int *fds, size_t *nfds);
 
