@@ -25,6 +25,7 @@ struct file {
 	bool there, damaged, live, dirty;
 	uint64_t size;
 	struct segment_head head;
+	struct mend_guess guess; /* of a damaged one */
 	struct mend_result result;
 };
 
@@ -194,9 +195,11 @@ number_for(const struct segment_head *h, bool own_counts, bool *is_oldest)
 			behind = o;
 	}
 	uint32_t low = before == NULL ? 0 : before->number;
-	uint32_t high = behind == NULL ? UINT32_MAX : behind->number;
+	uint32_t high = behind == NULL ? UINT32_MAX / 2 : behind->number;
+	uint32_t near = before == NULL ? high : low + JOURNAL_MAX / 2;
 	*is_oldest = before == NULL;
-	if (own_counts && h->number > low && h->number < high)
+	if (own_counts && h->number > low && h->number < high &&
+	    h->number < near)
 		return h->number;
 	if (before != NULL)
 		return low + 1 < high ? low + 1 : 0;
@@ -213,8 +216,10 @@ is_newest(size_t i, uint64_t last)
 		const struct file *o = &files[k];
 		/* one that is free was freed when this sequence came next */
 		uint64_t most = o->live ? last : last + 1;
-		if (k != i && o->there && !o->damaged &&
-		    o->head.first_sequence > most)
+		if (k == i || !o->there)
+			continue;
+		if (o->damaged ? o->guess.any && o->guess.last > last
+			       : o->head.first_sequence > most)
 			return false;
 	}
 	return true;
@@ -222,41 +227,82 @@ is_newest(size_t i, uint64_t last)
 
 /* A header that cannot be read: what did it say? */
 static void
-mend_header(struct fsck *f, size_t i)
+guess_head(struct fsck *f, size_t i)
 {
-	struct mend_guess g;
+	char *p = load(f, i);
+	struct str all = { .p = p, .n = (size_t)files[i].size };
+	if (p != NULL)
+		mend_head(f->key, all, &files[i].guess);
+	else
+		files[i].there = false;
+	free(p);
+}
+
+static void
+write_head(struct fsck *f, size_t i)
+{
 	char path[FSCK_PATH];
-	bool is_oldest;
+	struct file *file = &files[i];
 	char *p = load(f, i);
 	if (p == NULL)
 		return;
-	struct str all = { .p = p, .n = (size_t)files[i].size };
-	mend_head(f->key, all, &g);
-	uint32_t number = number_for(&g.head, g.same_life, &is_oldest);
+	bool any = file->guess.any;
+	if (any)
+		segment_seal(f->key, &file->head, p);
+	else
+		memset(p, 0, RECORD_BLOCK);
+	int e = fsck_mends(f) ? replace(f, i, p) : 0;
+	fsck_found(f, path_of(i, path), "damaged: its header",
+	    any ? "write it anew from the records"
+		: "write it anew (there are no records)",
+	    e);
+	free(p);
+}
+
+static void
+mend_header(struct fsck *f, size_t i)
+{
+	struct file *file = &files[i];
+	struct mend_guess *g = &file->guess;
+	bool is_oldest;
+	uint32_t number = number_for(&g->head, g->same_life, &is_oldest);
 	/* the oldest may as well have been freed: nobody can tell, unless its
 	 * own header does */
-	bool sure = g.any && number != 0 &&
-		    (!is_oldest || (g.same_life && g.use_known) ||
-			is_newest(i, g.last));
-	if (!sure && g.any) {
+	bool sure = g->any && number != 0 &&
+		    (!is_oldest || (g->same_life && g->use_known) ||
+			is_newest(i, g->last));
+	if (!sure && g->any) {
 		refuse(f, i,
 		    "damaged: its header, and whether its messages were done "
 		    "is not known");
-	} else {
-		g.head.number = number;
-		files[i].head = g.head;
-		files[i].live = g.any && g.head.use == SEGMENT_USE_LIVE;
-		if (g.any)
-			segment_seal(f->key, &g.head, p);
-		else
-			memset(p, 0, RECORD_BLOCK);
-		int e = fsck_mends(f) ? replace(f, i, p) : 0;
-		fsck_found(f, path_of(i, path), "damaged: its header",
-		    g.any ? "write it anew from the records"
-			  : "write it anew (there are no records)",
-		    e);
+		return;
 	}
-	free(p);
+	g->head.number = number;
+	file->head = g->head;
+	write_head(f, i);
+	file->live = g->any && g->head.use == SEGMENT_USE_LIVE;
+	file->damaged = false;
+}
+
+/* In the order of their records, for the numbers are to be in it, too. */
+static void
+mend_headers(struct fsck *f)
+{
+	for (size_t i = 0; i < JOURNAL_MAX; i++)
+		if (files[i].there && files[i].damaged)
+			guess_head(f, i);
+	for (;;) {
+		const struct file *next = NULL;
+		for (size_t i = 0; i < JOURNAL_MAX; i++)
+			if (files[i].there && files[i].damaged &&
+			    (next == NULL ||
+				files[i].guess.head.first_sequence <
+				    next->guess.head.first_sequence))
+				next = &files[i];
+		if (next == NULL)
+			return;
+		mend_header(f, (size_t)(next - files));
+	}
 }
 
 static void
@@ -385,9 +431,7 @@ fsck_journal(struct fsck *f)
 	}
 	for (size_t i = 0; i < JOURNAL_MAX; i++)
 		look_at_head(f, i);
-	for (size_t i = 0; i < JOURNAL_MAX; i++)
-		if (files[i].there && files[i].damaged)
-			mend_header(f, i);
+	mend_headers(f);
 	check_numbers(f);
 	for (size_t i = 0; i < JOURNAL_MAX; i++) {
 		fsck_progress("journal", i, JOURNAL_MAX);
