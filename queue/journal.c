@@ -190,6 +190,7 @@ journal_advance(struct journal *j, uint64_t last_id)
 	randombytes_buf(&s->epoch, sizeof(s->epoch));
 	s->used = RECORD_BLOCK;
 	s->dirty = 0;
+	s->spoiled = false;
 	if (write_header(j, s, SEGMENT_USE_LIVE, last_id) < 0) {
 		s->state = SEGMENT_FAILED;
 		j->failures++;

@@ -35,6 +35,7 @@ struct segment {
 	uint32_t number; /* 1, 2, 3 ...: one for each opening */
 	uint64_t epoch;
 	uint64_t size, used;
+	bool spoiled;	/* some of it cannot be read: kept, not used again */
 	uint32_t dirty; /* messages whose files lack a change that is here */
 	struct ledger_list
 	    live; /* unfinished messages whose only copy is here */

@@ -52,7 +52,8 @@ struct ledger_entry {
 	uint32_t flushing; /* the same, of the change that settle writes now */
 	uint32_t extras_sent; /* how many of `extra` settle writes now */
 	uint8_t flags;
-	uint16_t ops; /* requests that settle has */
+	uint8_t unread; /* how often settle could not read its record */
+	uint16_t ops;	/* requests that settle has */
 };
 
 struct ledger {

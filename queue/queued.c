@@ -163,7 +163,7 @@ before_wait(void)
 	int64_t wait = commit_run();
 	if (found_run(&spool))
 		wait = 0;
-	teller_run();
+	wait = loop_sooner(wait, teller_run());
 	wait = loop_sooner(wait, tend_run());
 	wait = loop_sooner(wait, stream_run());
 	return commit_waits() ? 0 : (int)wait;

@@ -213,7 +213,7 @@ replay(struct spool *s, struct segment *seg, struct str bytes,
 
 /* Reads what can be read; the rest stays zero. */
 static void
-read_segment(const struct segment *seg, char *p)
+read_segment(struct segment *seg, char *p)
 {
 	enum { CHUNK = 64 * 1024 };
 	memset(p, 0, (size_t)seg->size);
@@ -221,6 +221,7 @@ read_segment(const struct segment *seg, char *p)
 		return;
 	LOG(ERROR, "segment-read", F_NUM("segment", seg->number),
 	    F_ERRNO(errno));
+	seg->spoiled = true;
 	for (uint64_t at = 0; at < seg->size; at += CHUNK) {
 		size_t n =
 		    seg->size - at < CHUNK ? (size_t)(seg->size - at) : CHUNK;

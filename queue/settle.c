@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/clock.h"
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -157,7 +158,7 @@ read_record(struct packet *p, uint64_t id, struct str *meta, struct str *body)
 	if (fd < 0)
 		return errno;
 	int64_t got = io_pread_all(fd, record_space, (size_t)n, offset);
-	int e = got < 0 ? errno : 0;
+	int e = got < 0 ? SETTLE_UNREADABLE : 0;
 	io_close(&fd);
 	struct str in = { .p = record_space, .n = got < 0 ? 0 : (size_t)got };
 	struct record r;
@@ -246,16 +247,38 @@ do_remove(struct job *job)
 	return 0;
 }
 
+/* A segment that cannot be read as a whole keeps what it has. */
 static int
-do_unsegment(uint64_t i)
+keep_segment(const char *file)
+{
+	char text[64];
+	struct buf to = BUF_ON(text);
+	buf_puts(&to, "quarantine/journal-");
+	buf_puts(&to, file);
+	buf_putc(&to, '-');
+	buf_put_u64(&to, (uint64_t)clock_now_us());
+	const char *name = buf_cstr(&to);
+	if (renameat(spool->journal.dirfd, file, spool->dirfd, name) < 0)
+		return errno;
+	LOG(ERROR, "segment-damaged", F_TEXT("file", file),
+	    F_TEXT("why", "a part cannot be read"), F_TEXT("kept", name),
+	    F_TEXT("do", SPOOL_ADVICE));
+	return sync_dir("quarantine");
+}
+
+static int
+do_unsegment(uint64_t i, bool keep)
 {
 	char file[JOURNAL_NAME];
 	int dirfd = spool->journal.dirfd;
 	if (i >= JOURNAL_MAX)
 		return EPROTO;
 	journal_name(i, file);
-	if (unlinkat(dirfd, file, 0) < 0 && errno != ENOENT)
-		return errno;
+	int e = keep			       ? keep_segment(file)
+		: unlinkat(dirfd, file, 0) < 0 ? errno
+					       : 0;
+	if (e != 0 && e != ENOENT)
+		return e;
 	return fsync(dirfd) < 0 ? errno : 0;
 }
 
@@ -307,7 +330,7 @@ take(struct packet *p, struct job *job)
 		job->error = do_segment(job->id, packet_get_u64(p));
 		break;
 	case SETTLE_UNSEGMENT:
-		job->error = do_unsegment(job->id);
+		job->error = do_unsegment(job->id, packet_get_u64(p) != 0);
 		break;
 	default:
 		bug("settle was asked for what there is not");

@@ -11,7 +11,7 @@
  *				       hold (H held, R released, 0: never was)
  *	R u64 id                       remove its file
  *	G u64 file, u64 size           make a segment
- *	U u64 file                     remove a segment
+ *	U u64 file, u64 keep           remove a segment (keep: to quarantine/)
  *
  * Each is answered `K` u8 type, u64 id or file, u32 errno (0: it is durable).
  */
@@ -30,6 +30,9 @@ enum settle_type {
 };
 
 enum { SETTLE_TMP = 40 };
+
+/* Answered to S when the record cannot be read: another time, perhaps. */
+#define SETTLE_UNREADABLE ENODATA
 
 /* Path of temporary file number n below the spool, ended by NUL. */
 void settle_tmp_name(uint64_t n, char out[SETTLE_TMP]);

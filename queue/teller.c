@@ -21,7 +21,8 @@
 enum {
 	HELD_MAX = 1024, /* descriptors given with notes that are not done */
 	FORGET_EVERY_MS = 5000, /* half of them count as closed after this */
-	NOTES_AT_ONCE = 256,	/* told from the disk between two commits */
+	PAUSE_MS = 500,
+	NOTES_AT_ONCE = 256, /* told from the disk between two commits */
 	BODIES_AT_ONCE = 64,
 	PACKETS_AT_ONCE = 64,	  /* read from qmgr between two commits */
 	MARKED_BYTES = 12 * 2048, /* in an `m` */
@@ -44,6 +45,7 @@ static bool told_end;	    /* `E` was sent on this link */
 static uint32_t cursor;	    /* first slot that is not (wholly) told */
 static uint32_t cursor_idx; /* 0: not begun */
 static unsigned held;
+static int64_t paused_until; /* no memory or descriptor to read a message */
 static int64_t forget_at;
 static struct bytes marked = { .vital = true }; /* 12 bytes each, as in `m` */
 /* each a struct replaced and its bytes */
@@ -154,7 +156,14 @@ tell_stored(void)
 		return true;
 	}
 	if (note_load(spool, e, &n) < 0) {
-		LOG(ERROR, "unreadable", F_ID(e->id), F_ERRNO(errno));
+		int error = errno;
+		LOG(ERROR, "unreadable", F_ID(e->id), F_ERRNO(error));
+		if (found_is_ours(error)) {
+			paused_until = clock_mono_ms() + PAUSE_MS;
+			return false; /* the same one, later */
+		}
+		if (error == EBADMSG)
+			spool_put_aside(spool, cursor);
 		advance_cursor();
 		return true;
 	}
@@ -423,6 +432,8 @@ send_settled(void)
 static bool
 send_notes(void)
 {
+	if (clock_mono_ms() < paused_until)
+		return cursor == LEDGER_NONE;
 	for (int i = 0; cursor != LEDGER_NONE; i++)
 		if (i == NOTES_AT_ONCE || !tell_stored())
 			return false; /* after the next commit */
@@ -434,7 +445,7 @@ send_notes(void)
 	return told_end;
 }
 
-void
+int
 teller_run(void)
 {
 	int64_t now = clock_mono_ms();
@@ -444,10 +455,12 @@ teller_run(void)
 		forget_at = now + FORGET_EVERY_MS;
 	}
 	if (watch.fd < 0)
-		return;
+		return -1;
 	bool all = send_replaced() && send_settled() && send_wanted() &&
 		   send_marked() && send_notes();
-	want_output(!all);
+	bool paused = clock_mono_ms() < paused_until;
+	want_output(!all && !paused);
+	return paused ? PAUSE_MS : -1;
 }
 
 /* ---- the link ---- */

@@ -24,7 +24,8 @@ void teller_replaced(
 bool teller_want_body(uint64_t id);
 /* qmgr asks for files of all messages up to this id. */
 void teller_want_settled(uint64_t bound);
-/* Sends what can be sent. */
-void teller_run(void);
+/* Sends what can be sent.  Milliseconds until it should be called again, when
+ * nothing else happens; -1: no need. */
+int teller_run(void);
 
 #endif

@@ -16,6 +16,7 @@
 enum {
 	OUTSTANDING = 128,	/* requests that settle may have */
 	PAUSE_MS = 1000,	/* after one of them failed */
+	UNREAD_MAX = 20,	/* then a record is given up */
 	SPARE_SEGMENTS = 2,	/* free ones beyond the reserve, made ahead */
 	REMOVE_EVERY_MS = 1000, /* files, unless there are many */
 	REMOVE_AT = 256,
@@ -268,12 +269,15 @@ retire_oldest(void)
 	struct segment *seg = journal_at(j, j->oldest);
 	if (!journal_oldest_idle(j))
 		return false;
+	if (seg->state == SEGMENT_FULL && seg->spoiled)
+		seg->state = SEGMENT_FAILED;
 	if (seg->state == SEGMENT_FULL && !journal_retire(j))
 		LOG(ERROR, "segment-failed", F_NUM("segment", seg->number),
 		    F_ERRNO(errno));
 	if (seg->state == SEGMENT_FAILED && may_ask() &&
 	    clock_mono_ms() >= paused_until &&
-	    ask_simple(SETTLE_UNSEGMENT, (uint64_t)(seg - j->seg), 0))
+	    ask_simple(
+		SETTLE_UNSEGMENT, (uint64_t)(seg - j->seg), seg->spoiled))
 		seg->state = SEGMENT_REMOVING;
 	if (seg->state != SEGMENT_FREE)
 		return false;
@@ -423,6 +427,24 @@ give_up(uint32_t slot)
 	spool_forget(spool, slot);
 }
 
+/* A record that settle could not read a few times would keep the ring from
+ * going round.  The message leaves the queue; its segment is kept as it is, and
+ * fsck puts the message back when the disk can be read again. */
+static bool
+give_up_unread(uint32_t slot)
+{
+	struct ledger_entry *e = ledger_at(&spool->ledger, slot);
+	struct segment *seg = journal_at(&spool->journal, e->segment);
+	if (++e->unread < UNREAD_MAX)
+		return false;
+	LOG(ERROR, "unreadable", F_ID(e->id), F_NUM("segment", seg->number),
+	    F_TEXT("do", "see to the disk; " SPOOL_ADVICE));
+	seg->spoiled = true;
+	ledger_unlink(&spool->ledger, &seg->settled, slot);
+	spool_forget(spool, slot);
+	return true;
+}
+
 /* All requests about a file that is made or changed are answered. */
 static void
 written(uint32_t slot, bool broken)
@@ -461,6 +483,8 @@ take_answer(char type, uint64_t id, int error)
 		e->flags |= LEDGER_BROKEN;
 	}
 	if (e->ops > 0)
+		return;
+	if (error == SETTLE_UNREADABLE && give_up_unread(slot))
 		return;
 	struct segment *seg = journal_at(&spool->journal, e->segment);
 	bool lost = error == ENOENT && type == SETTLE_APPEND &&
