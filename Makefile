@@ -113,6 +113,11 @@ lint:
 bench: all tools
 	/usr/bin/python3 tests/bench/mta.py $(BENCH)
 
+# A million messages deep: memory, rates, restart.  Some minutes, 10 GB.
+bench-depth: all tools
+	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 tests/bench/depth.py \
+		$(DEPTH)
+
 MANUALS := $(sort $(wildcard */*.1 */*.5 */*.8))
 install: all
 	install -d $(DESTDIR)$(PREFIX)/libexec/postern $(DESTDIR)$(PREFIX)/bin \
@@ -130,4 +135,4 @@ clean:
 	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
 
 .PHONY: all units tools fuzzers list-units list-fuzzers everything check \
-	check-asan check-fuzz check-crash lint bench install clean
+	check-asan check-fuzz check-crash lint bench bench-depth install clean
