@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """postern-queued, its ring and its files, against played neighbours."""
 import os
+import pathlib
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -945,6 +947,25 @@ def test_settle_fails_for_a_while():
         assert set(q.notes) == set(ids)
         for i in list(ids)[::13]:
             assert q.open(i)[1] == ids[i]
+
+
+@no_sanitizer
+def test_a_file_has_its_data_on_the_disk_before_its_name():
+    """Or a power cut leaves half a file under a name."""
+    with World({"journalsegments": "6"}) as w:
+        trace = os.path.join(w.folder, "trace")
+        w.kill()
+        w.wrap = ["strace", "-f", "-qq", "-y", "-o", trace, "-e",
+                  "trace=sync_file_range,renameat"]
+        w.start()
+        fill(w, Listen(w), 250)
+        w.kill()
+        text = pathlib.Path(trace).read_text()
+        waited = set(re.findall(r"sync_file_range\(\d+<[^>]*/(mess/tmp/\w+)>,"
+                                r" 0, 0, [^)]*WAIT_AFTER\) = 0", text))
+        named = re.findall(r'renameat\([^"]*"(mess/tmp/\w+)", [^"]*"mess/..'
+                           r'/\w+"\) = 0', text)
+        assert len(named) > 20 and not set(named) - waited
 
 
 def test_senders_do_not_wait_for_a_long_index():
