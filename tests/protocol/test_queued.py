@@ -580,6 +580,40 @@ def test_settle_makes_files_of_all_that_waits():
         assert sorted(q.notes[ids[2]].recipients) == [0]
 
 
+def test_mail_is_taken_before_the_files_are_read():
+    with World() as w:
+        q, l = Qmgr(w).index(), Listen(w)
+        ids = []
+        for _ in range(20):
+            ids += fill(w, l, 40)
+            bound, left = q.settle()
+            end = time.monotonic() + 20
+            while left > 0 and time.monotonic() < end:
+                time.sleep(0.02)
+                bound, left = q.settle(bound)
+        w.kill()
+        shutil.rmtree(w.spool / "journal")
+        w.start()
+        log = w.log()
+        assert "files=800 unread=800" in log
+        assert "event=files-read" not in log.split("unread=800")[1]
+        # what is said of one of them finds it read
+        ids.sort()
+        bounce = bounce_stream(w)
+        bounce.send(finishes(ids[-1], 0) +
+                    message("", ["a@far.example"], b"sorry"))
+        s = Listen(w).session()
+        fresh = [s.post("a@far.example", [RCPT], b"x") for _ in range(5)]
+        assert all(v == "K" for v, _ in fresh)
+        verdict, sorry = bounce.answer()
+        assert verdict == "K"
+        q = Qmgr(w).index()  # up to E: all are told, each once
+        assert sorted(q.notes) == sorted(
+            [*ids, int(sorry, 16), *(int(i, 16) for _, i in fresh)])
+        assert sorted(q.notes[ids[-1]].recipients) == [1]
+        assert sorted(q.notes[ids[-2]].recipients) == [0, 1]
+
+
 WHOLE = 0xffffffff  # idx of a mark that holds or releases
 
 
