@@ -44,7 +44,7 @@ static const struct sandbox_rule rules[] = {
 };
 
 enum {
-	BATCH = 64,   /* requests that are made durable together */
+	BATCH = 256,  /* requests that are made durable together */
 	SYNCFS_AT = 3 /* of so many files one syncfs is cheaper */
 };
 

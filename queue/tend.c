@@ -14,7 +14,7 @@
 #include "queue/settle.h"
 
 enum {
-	OUTSTANDING = 128,	/* requests that settle may have */
+	OUTSTANDING = 512,	/* requests that settle may have */
 	PAUSE_MS = 1000,	/* after one of them failed */
 	UNREAD_MAX = 20,	/* then a record is given up */
 	SPARE_SEGMENTS = 2,	/* free ones beyond the reserve, made ahead */
