@@ -70,7 +70,8 @@ maildir_load(struct maildir *m, struct maildir_body *body, uint64_t at)
 }
 
 /* Head and body into fd; counts the line ends.  Whatever fits goes out in one
- * write. */
+ * write; the pieces of a large one end at multiples of MAILDIR_CHUNK in the
+ * file, so that the page cache keeps them in large folios. */
 static int
 write_message(struct maildir *m, int fd, struct str head,
     struct maildir_body *body, uint64_t *lines)
@@ -80,6 +81,8 @@ write_message(struct maildir *m, int fd, struct str head,
 		struct str piece = maildir_load(m, body, at);
 		if (piece.p == NULL)
 			return -1;
+		if (at + piece.n < body->size)
+			piece = str_head(piece, MAILDIR_CHUNK - head.n);
 		*lines += mailname_count_lf(piece);
 		at += piece.n;
 		if (head.n > 0) {
@@ -181,6 +184,9 @@ write_tmp(struct maildir *m, struct maildir_file *f, struct str unique,
 		return -1;
 	}
 	name_file(m, f, unique, f->size + lines);
+	/* while the next one is copied; write_out hears of what goes wrong */
+	if (f->size >= MAILDIR_LARGE)
+		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return 0;
 }
 

@@ -17,10 +17,11 @@
 #include "send/seen.h"
 
 enum {
-	MAILDIR_FILES = 256,	  /* in one commit */
-	MAILDIR_BOXES = 256,	  /* in one commit */
-	MAILDIR_PATH = 768,	  /* of a Maildir below the base */
-	MAILDIR_CHUNK = 64 * 1024 /* of a body, read at once */
+	MAILDIR_FILES = 256,	   /* in one commit */
+	MAILDIR_BOXES = 256,	   /* in one commit */
+	MAILDIR_PATH = 768,	   /* of a Maildir below the base */
+	MAILDIR_CHUNK = 64 * 1024, /* of a body, read at once */
+	MAILDIR_LARGE = 256 * 1024 /* written out as soon as it is copied */
 };
 
 struct maildir_box {
