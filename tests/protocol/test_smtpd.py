@@ -581,8 +581,9 @@ def test_spares_die_with_their_template_and_sessions_do_not():
     t = Template()
     c, life = t.session()
     hello(c)
+    # one at least waits for the next session
+    wait_for(lambda: len(children(t.proc.pid)) > 1, 5, "a spare")
     everyone = set(children(t.proc.pid))
-    assert len(everyone) > 1  # one at least waits for the next session
     t.proc.kill()
     t.proc.wait()
     wait_for(lambda: sum(is_gone(p) for p in everyone) == len(everyone) - 1,
@@ -604,6 +605,8 @@ def test_killed_spares_are_replaced():
         wait_for(lambda: children(t.proc.pid), 5, "a spare")
         for pid in children(t.proc.pid):
             os.kill(pid, signal.SIGKILL)
+            # or it takes the session with it
+            wait_for(lambda: is_gone(pid), 5, "the end of a spare")
         c, life = t.session()
         hello(c)
         c.close()
