@@ -217,9 +217,10 @@ class World:
             self.stopped = self.traced
         self.watched = self.traced
         if stop.scope == "all" or stop.role == "start":
-            self.rising = threading.Thread(
+            rising = threading.Thread(
                 target=self.rise, args=(self.traced, stop), daemon=True)
-            self.rising.start()
+            rising.start()
+            self.rising = rising  # others join it: not before it runs
 
     def rise(self, traced, stop):
         """After the stop of the whole suite: looks at what stands there, and
