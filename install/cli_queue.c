@@ -53,7 +53,7 @@ static const char help[] =
     "delete   remove without a bounce; final once it returns\n"
     "bounce   give up now; the sender is told, with TEXT as the reason\n"
     "settle   make a file of all that waits, before a backup\n"
-    "fsck     check and repair the spool; see postern queue fsck --help\n"
+    "fsck     check and mend the spool; see postern-fsck(8)\n"
     "\n"
     "FILTER: --sender PATTERN, --recipient PATTERN, --domain PATTERN (of the\n"
     "recipient), --older TIME, --newer TIME (90s 10m 2h 3d 1w), --larger "

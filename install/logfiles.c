@@ -55,7 +55,7 @@ add_rotated(const char *path)
 
 	for (int i = LOGFILES_MAX / 2; i > 0; i--) {
 		for (size_t e = 0; e < N_ELEMENTS(ends); e++) {
-			char name[PATH_ROOM];
+			static char name[PATH_ROOM];
 			int n = snprintf(
 			    name, sizeof(name), "%s.%d%s", path, i, ends[e]);
 			if (n > 0 && n < PATH_ROOM)
@@ -76,7 +76,7 @@ const char *
 logfiles_of_suite(void)
 {
 	static char target[PATH_ROOM];
-	struct running rows[RUNNING_MAX];
+	static struct running rows[RUNNING_MAX];
 	char name[64];
 	int n = running_read(rows);
 

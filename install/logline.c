@@ -121,7 +121,8 @@ logline_unescape(struct buf *b, struct str v)
 		int low = v.n >= 4 ? hex_digit(v.p[3]) : -1;
 		bool escape = v.p[0] == '\\' && v.n >= 4 && v.p[1] == 'x' &&
 			      high >= 0 && low >= 0;
-		buf_putc(b, escape ? (char)(high << 4 | low) : v.p[0]);
+		int c = escape ? high << 4 | low : v.p[0];
+		buf_putc(b, (char)c);
 		v = str_skip(v, escape ? 4 : 1);
 	}
 }
