@@ -100,9 +100,11 @@ index_add(uint64_t id, uint64_t birth, uint64_t size, struct str sender,
 uint32_t
 index_add_rcpt(uint32_t message, uint32_t idx, struct str address)
 {
+	struct message *m = message_at(message);
+	if (m->live == RCPTS_MAX)
+		return 0;
 	uint32_t number = pool_new(&rcpts);
 	struct rcpt *r = rcpt_at(number);
-	struct message *m = message_at(message);
 	*r = (struct rcpt){ .message = message,
 		.name = names_take(address),
 		.idx = idx,
@@ -157,8 +159,7 @@ rcpt_set(uint32_t rcpt, enum rcpt_state state)
 		return;
 	counts[r->state][remote]--;
 	counts[state][remote]++;
-	m->busy += is_busy(state);
-	m->busy -= is_busy(r->state);
+	m->busy = (uint16_t)(m->busy + is_busy(state) - is_busy(r->state));
 	r->state = (uint8_t)state;
 	if (state == RCPT_DONE) {
 		names_drop(r->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * index: every message in the queue and its unfinished recipients.  Part of
  * qmgr; no I/O.  At rest a recipient costs 32 bytes, its place in the heap 4, a
- * message 48, plus the addresses, which are kept once (names).
+ * message 44, plus the addresses, which are kept once (names).
  */
 #ifndef INDEX_H
 #define INDEX_H
@@ -55,6 +55,9 @@ enum message_flag {
 	MESSAGE_PARKED = 32  /* HELD by an administrator, in queued too */
 };
 
+/* Unfinished recipients of a message: more than queued ever tells of. */
+enum { RCPTS_MAX = 60000 };
+
 struct message {
 	uint32_t id_high, id_low;
 	uint32_t birth;	 /* seconds since 1970 */
@@ -63,8 +66,8 @@ struct message {
 	uint32_t first;	 /* its first recipient */
 	uint32_t chain;	 /* next in its hash bucket */
 	uint32_t work;	 /* its struct work, while anything is done with it */
-	uint32_t live;	 /* recipients that are not DONE */
-	uint32_t busy;	 /* recipients in a busy state */
+	uint16_t live;	 /* recipients that are not DONE */
+	uint16_t busy;	 /* recipients in a busy state */
 	uint8_t flags;
 	uint8_t crashes;   /* agents that died with it */
 	uint16_t replaced; /* aliases and forwards so far */
@@ -92,7 +95,8 @@ uint32_t index_find(uint64_t id);
 /* Adds a message; its id must be unknown. */
 uint32_t index_add(uint64_t id, uint64_t birth, uint64_t size,
     struct str sender, uint8_t flags);
-/* Adds a recipient in state NEW behind the others. */
+/* Adds a recipient in state NEW behind the others; 0: the message has
+ * RCPTS_MAX of them. */
 uint32_t index_add_rcpt(uint32_t message, uint32_t idx, struct str address);
 /* The recipient of that idx; 0: none.  Looks at *hint first (may be NULL, may
  * hold 0) and leaves there the one behind, so that a run of rising idx is

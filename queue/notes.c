@@ -200,11 +200,14 @@ on_room(struct link *l)
 
 /* ---- from queued ---- */
 
-static void
+/* False: queued tells more of them than there can be. */
+static bool
 add_rcpt(uint32_t message, uint32_t idx, struct str address)
 {
 	const struct work *w = message_working(message);
 	uint32_t rcpt = index_add_rcpt(message, idx, address);
+	if (rcpt == 0)
+		return false;
 	struct rcpt *r = rcpt_at(rcpt);
 	if (w != NULL && w->replacing > 0)
 		r->depth = w->depth;
@@ -212,6 +215,7 @@ add_rcpt(uint32_t message, uint32_t idx, struct str address)
 		delivery_start(rcpt);
 	else /* an agent of the last run may have had it, and be gone too */
 		r->flags |= RCPT_MAYBE;
+	return true;
 }
 
 static void
@@ -227,7 +231,7 @@ take_rcpts(struct packet *p, uint32_t message)
 		if (p->bad || address.n == 0)
 			break;
 		if (empty || index_find_rcpt(message, idx, &hint) == 0)
-			add_rcpt(message, idx, address);
+			p->bad = !add_rcpt(message, idx, address);
 	}
 	if (!packet_end(p))
 		link_complain(&queued, p->type);

@@ -171,10 +171,28 @@ a_recipient_is_small(void **state)
 	assert_true(sizeof(struct message) <= 48);
 }
 
+static void
+a_message_has_no_more_recipients_than_it_can_count(void **state)
+{
+	(void)state;
+	uint32_t m = index_add(77777, 5, 100, STR("a@x"), 0);
+	for (uint32_t i = 0; i < RCPTS_MAX; i++)
+		rcpt_set(index_add_rcpt(m, i, STR("x@y")), RCPT_ASKING);
+	assert_int_equal(index_add_rcpt(m, RCPTS_MAX, STR("x@y")), 0);
+	assert_int_equal(message_at(m)->live, RCPTS_MAX);
+	assert_int_equal(message_at(m)->busy, RCPTS_MAX);
+	for (uint32_t r = message_at(m)->first; r != 0; r = rcpt_at(r)->sibling)
+		rcpt_set(r, RCPT_DONE);
+	assert_int_equal(message_at(m)->busy, 0);
+	assert_false(index_sweep(m));
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    a_message_has_no_more_recipients_than_it_can_count),
 		cmocka_unit_test(names_are_kept_once),
 		cmocka_unit_test(names_of_every_length),
 		cmocka_unit_test(messages_come_and_go),
