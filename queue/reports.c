@@ -70,8 +70,8 @@ end_job(struct agent *a, struct lot *lot)
 		destination_deferred(d);
 	unsigned turn = d->kind == SCHEDULE_LOCAL ? LOCAL_TURN : REMOTE_TURN;
 	bool lower = destination_rank(d) != RANK_NORMAL;
-	bool idle = d->kind == SCHEDULE_LOCAL && a->outstanding == 0 &&
-		    d->waiting == 0;
+	bool idle =
+	    d->kind == SCHEDULE_LOCAL && a->outstanding == 0 && d->waiting == 0;
 	if (places_starving(d->kind, RANK_BOUNCE) &&
 	    (idle || a->jobs >= turn || d->open > 1 ||
 		(lower && places_starving(d->kind, RANK_NORMAL))))

@@ -52,8 +52,8 @@ static void
 put_message(struct buf *out, long i, struct str body)
 {
 	char text[128];
-	int n = snprintf(
-	    text, sizeof(text), "s%ld@bulk.example", i % conf.senders);
+	int n =
+	    snprintf(text, sizeof(text), "s%ld@bulk.example", i % conf.senders);
 	frame_put(out, 'F', (struct str){ text, (size_t)n });
 	n = snprintf(text, sizeof(text), "u%07ld@d%05ld.example", i,
 	    i % conf.destinations);
@@ -110,8 +110,7 @@ serve_stream(long first)
 	for (long i = first; i < conf.messages && good; i += conf.streams) {
 		put_message(&out, i, text);
 		open++;
-		if (open < WINDOW &&
-		    buf_room(&out) > (size_t)conf.size + 1024)
+		if (open < WINDOW && buf_room(&out) > (size_t)conf.size + 1024)
 			continue;
 		if (io_write_all(fd, buf_str(&out)) < 0)
 			fail("write");
