@@ -134,7 +134,7 @@ def log_tail(world):
     return text
 
 
-def work(base, user, jobs, results, options):
+def work(base, user, host, jobs, results, options):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     world = None
     while True:
@@ -143,7 +143,7 @@ def work(base, user, jobs, results, options):
             break
         try:
             if world is None:
-                world = World(base, user, options.bin)
+                world = World(base, user, host, options.bin)
                 world.prepare()
             results.put(one(world, job, options))
         except BaseException:
@@ -207,9 +207,11 @@ class Workers:
             subprocess.run(["useradd", "-M", "-U", "-d", f"{folder}/live/home",
                             "-s", "/bin/sh", user], check=True)
             self.users.append(user)
+            pid = os.getpid()
+            host = f"127.{64 + pid % 128}.{pid // 128 % 256}.{k + 1}"
             self.processes.append(context.Process(
-                target=work, args=(folder, user, self.jobs, self.results,
-                                   options)))
+                target=work, args=(folder, user, host, self.jobs,
+                                   self.results, options)))
 
     def start(self):
         for p in self.processes:

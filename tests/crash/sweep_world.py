@@ -110,8 +110,10 @@ class Traced:
 class World:
     """A worker's suite: prepare makes templates, fresh a copy of one."""
 
-    def __init__(self, base, user, bin_dir=None):
+    def __init__(self, base, user, host, bin_dir=None):
+        """host: an address of 127/8 that nobody else listens on."""
         self.base = pathlib.Path(base)
+        self.host = host
         self.user = user  # an account with its home in base/live/home
         self.bin = pathlib.Path(bin_dir or BIN)
         self.live = self.base / "live"
@@ -144,7 +146,9 @@ class World:
             *[x for name, hop in self.hops.items() for x in (
                 "--route", f"{name}=127.0.0.1:{hop.address[1]}")],
             *[x for c in ("journalsegments=4", "journalsegmentmb=1",
-                          "relayclients=127.0.0.1", "extensions=1",
+                          f"smtplisten={self.host}:2525",
+                          f"pop3listen={self.host}:2110",
+                          "relayclients=127.0.0.0/8", "extensions=1",
                           "spoolfloormb=1", "spoolfloorinodes=10")
               for x in ("--control", c)], folder=str(self.folder))
         self.folder.mkdir()
