@@ -406,10 +406,13 @@ check_names(struct fsck *f)
 		    strcmp(e->d_name, "..") == 0 || f->live)
 			continue;
 		fsck_path(path, "journal", e->d_name);
-		if (strcmp(e->d_name, "new") == 0)
+		bool left_over = strcmp(e->d_name, "new") == 0;
+		if (left_over && !fsck_mends(f))
+			fsck_note(f, path,
+			    "left over from a stop; the next start removes it");
+		else if (left_over)
 			fsck_found(f, path, "left over from a stop",
-			    "remove it",
-			    fsck_mends(f) ? fsck_remove(f, path) : 0);
+			    "remove it", fsck_remove(f, path));
 		else
 			fsck_found(f, path, "nothing of Postern's",
 			    "move it to quarantine/",

@@ -176,8 +176,13 @@ sweep_tmp(struct fsck *f)
 		if (is_dots(e->d_name))
 			continue;
 		fsck_path(path, "mess/tmp", e->d_name);
-		fsck_found(f, path, "left over from a stop, never acknowledged",
-		    "remove it", fsck_mends(f) ? fsck_remove(f, path) : 0);
+		if (fsck_mends(f))
+			fsck_found(f, path,
+			    "left over from a stop, never acknowledged",
+			    "remove it", fsck_remove(f, path));
+		else
+			fsck_note(f, path,
+			    "left over from a stop; the next start removes it");
 	}
 	closedir(d);
 }
