@@ -21,8 +21,10 @@ is_silent(const struct agent *a, int64_t now_ms)
 {
 	const struct destination *d = a->destination;
 	int64_t most = d->failures > 0 ? SUSPECT_MS : SILENT_MS;
+	/* one whose body is still being fetched waits for us */
 	return d->kind == SCHEDULE_REMOTE && !a->served && !a->retiring &&
-	       a->outstanding > 0 && now_ms - a->quiet_since >= most;
+	       a->lots != NULL && a->lots->sent &&
+	       now_ms - a->quiet_since >= most;
 }
 
 static int
