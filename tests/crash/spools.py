@@ -46,6 +46,8 @@ class Place:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, "POSTERN_ROOT": str(self.root)})
         assert done.returncode in (0, 1, 4, 8, 16), done
+        assert "Sanitizer" not in done.stdout, done.stdout
+        assert "runtime error" not in done.stdout, done.stdout
         if code is not None:
             codes = code if isinstance(code, tuple) else (code,)
             assert done.returncode in codes, done.stdout
