@@ -261,9 +261,6 @@ take_local_request(struct packet *p)
 		c->starts = 0; /* its A follows when it has it */
 	} else if (c != NULL) {
 		local_ended(c); /* and is started afresh */
-	} else if (child_locals() >= LOCALS_MAX) {
-		asker_refuse(&qmgr, key, VERDICT_DEFER,
-		    "4.3.2 too many users' deliveries at a time");
 	} else {
 		start_local(key, &a, user.n == 0, -1, -1, 1);
 	}
@@ -335,13 +332,20 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 
 /* ---- links ---- */
 
+/* Is there a place for one more request?  Else they wait in the link. */
+static bool
+has_room(const struct asker *a)
+{
+	return child_room() > 1 && (a != &qmgr || child_locals() < LOCALS_MAX);
+}
+
 static void
 on_link_ready(struct watch *w, uint32_t events)
 {
 	struct asker *a = w->arg;
 	if ((events & EPOLLOUT) != 0)
 		asker_answer_all(a);
-	while (w->fd >= 0 && child_room() > 1) {
+	while (w->fd >= 0 && has_room(a)) {
 		struct str bytes;
 		int fds[PACKET_FDS];
 		size_t nfds;
@@ -414,7 +418,7 @@ before_wait(void)
 	for (size_t i = 0; i < N_ELEMENTS(askers); i++)
 		if (askers[i]->watch.fd >= 0)
 			loop_change(&askers[i]->watch,
-			    (child_room() > 1 ? EPOLLIN : 0U) |
+			    (has_room(askers[i]) ? EPOLLIN : 0U) |
 				(askers[i]->blocked ? EPOLLOUT : 0U));
 	return -1;
 }

@@ -37,7 +37,7 @@ enum {
 	REST_TIMES = 4,		  /* as long as the group took, */
 	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
-	LINGER_MS = 5 * 1000,	  /* after the job socket was closed */
+	LINGER_MS = 100,	  /* after the job socket was closed */
 	KEEP_MS = 60 * 1000,	  /* the same, while reports are kept */
 	IDLE_MS = 300 * 1000	  /* with an open job socket */
 };
