@@ -24,7 +24,7 @@ message.  ms: the client's 99th percentile, from MAIL (each: from connect) to
 import argparse
 import json
 import os
-import pathlib
+import signal
 import socket
 import statistics
 import subprocess
@@ -325,6 +325,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("mta.py: needs root, for its own file system and users")
     in_own_mounts()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up
     with Volume() as volume:
         bench(a, volume)
 
