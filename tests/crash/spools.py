@@ -30,7 +30,7 @@ class Place:
         return self
 
     def __exit__(self, *_):
-        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.root)
 
     def copy_from(self, other):
         subprocess.run(["cp", "-a", str(other), str(self.spool)], check=True)

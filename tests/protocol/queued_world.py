@@ -13,9 +13,19 @@ import tempfile
 import time
 
 from roles import BIN, Fields, pair, packet, receive, text, u8, u32, u64
+from suite import wait_for
 
 CONTROL = {"me": "tester.example", "locals": "tester.example",
            "journalsegmentmb": "1", "journalsegments": "8"}
+
+
+def locked(fd):
+    """True when the lock is ours: nobody else has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class World:
@@ -87,6 +97,19 @@ class World:
         os.kill(self.queued_pid(), signal.SIGKILL)
         self.process.wait(30)
         self.forget()
+        self.quiet()
+
+    def quiet(self, seconds=30):
+        """Waits until settle has ended, too: it holds queued's lock, and what
+        it does last would be seen half done."""
+        try:
+            fd = os.open(self.spool / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # not a spool yet, or no more
+            return
+        try:
+            wait_for(lambda: locked(fd), seconds, "the end of settle")
+        finally:
+            os.close(fd)
 
     def forget(self):
         self.channel.close()
@@ -105,6 +128,7 @@ class World:
             self.process.wait()
             raise
         self.process = None
+        self.quiet()
 
     def restart(self, **kw):
         self.stop()
@@ -122,7 +146,7 @@ class World:
         finally:
             self.door.close()
             last = self.log()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder)
             if kind is not None:
                 print("--- log of queued\n" + last[-6000:])
         assert "forbidden-call" not in last, last[-3000:]
