@@ -42,12 +42,12 @@ fill_wait(struct fill *p, int64_t now_ms, unsigned waiting)
 	look_at(p, now_ms);
 	unsigned active = larger(p->senders, p->before);
 	unsigned wanted = 1 + active / SHARE;
-	if (waiting >= wanted)
+	if (waiting >= wanted || active == 0)
 		return 0;
 	/* those who wait for their answer bring nothing meanwhile */
 	uint64_t rate = (uint64_t)larger(p->messages, p->messages_before) *
 			(active - waiting) / active; /* in a tick */
-	uint64_t tick_us = FILL_TICK_MS * 1000;
+	uint64_t tick_us = (uint64_t)FILL_TICK_MS * 1000;
 	if (rate * FILL_MAX_US < tick_us)
 		return 0; /* not even one is likely to come */
 	uint64_t us = (wanted - waiting) * tick_us / rate;

@@ -143,7 +143,7 @@ look_at_head(struct fsck *f, size_t i)
 {
 	char path[FSCK_PATH];
 	char block[RECORD_BLOCK + RECORD_HEAD];
-	struct stat st;
+	struct stat st = { 0 };
 	struct file *file = &files[i];
 	int fd = openat(f->dirfd, path_of(i, path),
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

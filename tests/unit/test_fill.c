@@ -30,7 +30,8 @@ test_nobody_else(void **state)
 	(void)state;
 	struct fill p = { .tick = 0 };
 	assert_int_equal(fill_wait(&p, NOW, 1), 0);
-	p = busy(1, 60); /* alone, and fast */
+	assert_int_equal(fill_wait(&p, NOW, 0), 0); /* nobody at all */
+	p = busy(1, 60);			    /* alone, and fast */
 	assert_int_equal(fill_wait(&p, NOW, 1), 0);
 	p = busy(7, 10); /* too few for it to pay */
 	assert_int_equal(fill_wait(&p, NOW, 1), 0);
