@@ -14,11 +14,19 @@ static bool on, drawn;
 static int64_t began, last;
 
 void
+progress_wipe(void)
+{
+	if (drawn)
+		fputs("\r\033[K", stderr);
+	drawn = false;
+}
+
+void
 progress_begin(const char *what, bool quiet)
 {
+	progress_wipe();
 	word = what;
 	on = !quiet && isatty(STDERR_FILENO) == 1;
-	drawn = false;
 	began = last = clock_mono_ms();
 }
 
@@ -46,7 +54,6 @@ progress_at(uint64_t at, uint64_t end)
 void
 progress_end(void)
 {
-	if (drawn)
-		fputs("\r\033[K", stderr);
-	drawn = on = false;
+	progress_wipe();
+	on = false;
 }

@@ -22,6 +22,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
+#include "install/progress.h"
 
 static const struct sandbox_rule rules[] = {
 	ALLOW_HEAP,
@@ -221,9 +222,26 @@ check_version(void)
 /* ---- the end ---- */
 
 static void
+summary_words(void)
+{
+	bool may_mend = fsck.left > 0 && !fsck.repair && !fsck.live;
+
+	printf("%" PRIu64 " messages in files, ", fsck.messages);
+	if (fsck.live)
+		printf("the journal not looked at; ");
+	else
+		printf(
+		    "%zu in the journal, finished ones too; ", fsck.records.n);
+	printf("%" PRIu64 " mended, %" PRIu64 " left%s; %" PRIu64
+	       " whole messages in quarantine\n",
+	    fsck.mended, fsck.left, may_mend ? " (--repair mends)" : "",
+	    fsck.quarantined);
+}
+
+static void
 summary(void)
 {
-	fsck_progress_end();
+	progress_end();
 	if (fsck.json)
 		printf("{\"state\":\"end\",\"files\":%" PRIu64
 		       ",\"records\":%zu,\"mended\":%" PRIu64
@@ -231,14 +249,7 @@ summary(void)
 		    fsck.messages, fsck.records.n, fsck.mended, fsck.left,
 		    fsck.quarantined);
 	else
-		printf("%" PRIu64 " messages in files, %zu in the journal; "
-		       "%" PRIu64 " mended, %" PRIu64 " left%s; %" PRIu64
-		       " messages in quarantine\n",
-		    fsck.messages, fsck.records.n, fsck.mended, fsck.left,
-		    fsck.left > 0 && !fsck.repair && !fsck.live
-			? " (--repair mends)"
-			: "",
-		    fsck.quarantined);
+		summary_words();
 	if (fflush(stdout) != 0 || ferror(stdout))
 		fsck_die("standard output", errno);
 }

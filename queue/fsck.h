@@ -54,10 +54,6 @@ bool fsck_mends(const struct fsck *);
 /* Says why the work cannot go on, and ends (8). */
 _Noreturn void fsck_die(const char *what, int error);
 
-/* On a terminal, for work of over a second: how far it is. */
-void fsck_progress(const char *what, uint64_t done, uint64_t all);
-void fsck_progress_end(void);
-
 /* Path from parts, cut at FSCK_PATH. */
 const char *fsck_path(char out[FSCK_PATH], const char *dir, const char *name);
 /* Moves path to quarantine/name, or name.2, name.3 ... when that is taken.  0

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
+#include "install/progress.h"
 #include "queue/fsck.h"
 #include "queue/journal.h"
 #include "queue/mend.h"
@@ -63,19 +64,22 @@ load(struct fsck *f, size_t i)
 	return NULL;
 }
 
+/* Segment i's name in quarantine: PREFIX NNNN-TIME. */
+static void
+stamped(const char *prefix, size_t i, int64_t time, char out[FSCK_PATH])
+{
+	char name[JOURNAL_NAME];
+	journal_name(i, name);
+	(void)snprintf(out, FSCK_PATH, "%s%s-%" PRIi64, prefix, name, time);
+}
+
 static int
 set_aside(const struct fsck *f, size_t i)
 {
 	char path[FSCK_PATH];
 	char to[FSCK_PATH];
-	char name[JOURNAL_NAME];
-	journal_name(i, name);
-	struct buf b = BUF_ON(to);
-	buf_puts(&b, "journal-");
-	buf_puts(&b, name);
-	buf_putc(&b, '-');
-	buf_put_u64(&b, (uint64_t)clock_now());
-	int e = fsck_set_aside(f, path_of(i, path), buf_cstr(&b));
+	stamped("journal-", i, clock_now(), to);
+	int e = fsck_set_aside(f, path_of(i, path), to);
 	files[i].there = false;
 	return e != 0 ? e : fsck_sync_dir(f, "journal");
 }
@@ -98,14 +102,8 @@ keep_old(const struct fsck *f, size_t i)
 {
 	char path[FSCK_PATH];
 	char to[FSCK_PATH];
-	char name[JOURNAL_NAME];
-	journal_name(i, name);
-	struct buf b = BUF_ON(to);
-	buf_puts(&b, "quarantine/mended-");
-	buf_puts(&b, name);
-	buf_putc(&b, '-');
-	buf_put_u64(&b, (uint64_t)clock_now_us());
-	if (linkat(f->dirfd, path_of(i, path), f->dirfd, buf_cstr(&b), 0) < 0)
+	stamped("quarantine/mended-", i, clock_now_us(), to);
+	if (linkat(f->dirfd, path_of(i, path), f->dirfd, to, 0) < 0)
 		return errno;
 	return fsck_sync_dir(f, "quarantine");
 }
@@ -436,8 +434,9 @@ fsck_journal(struct fsck *f)
 		look_at_head(f, i);
 	mend_headers(f);
 	check_numbers(f);
+	progress_begin("journal", false);
 	for (size_t i = 0; i < JOURNAL_MAX; i++) {
-		fsck_progress("journal", i, JOURNAL_MAX);
+		progress_at(i, JOURNAL_MAX);
 		if (files[i].there && files[i].live)
 			check_records(f, i);
 	}

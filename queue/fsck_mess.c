@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "common/io.h"
+#include "install/progress.h"
 #include "queue/fsck.h"
 #include "queue/messfile.h"
 
@@ -235,10 +236,11 @@ fsck_mess(struct fsck *f)
 	}
 	if (d != NULL)
 		closedir(d);
+	progress_begin("files", false);
 	for (unsigned i = 0; i < 256; i++) {
 		name[0] = hex[i >> 4];
 		name[1] = hex[i & 15];
-		fsck_progress("files", i, 256);
+		progress_at(i, 256);
 		check_folder(f, name);
 	}
 	ids_sort(&f->files);

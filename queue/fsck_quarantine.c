@@ -37,9 +37,10 @@ describe(char out[WHAT], const char *head, uint64_t id,
     const struct envelope *e, uint64_t size)
 {
 	(void)snprintf(out, WHAT,
-	    "%s %016" PRIx64 ": from <%.*s>, %" PRIu32 " recipients, %" PRIu64
+	    "%s %016" PRIx64 ": from <%.*s>, %" PRIu32 " recipient%s, %" PRIu64
 	    " bytes",
-	    head, id, (int)e->sender.n, e->sender.p, e->recipients.count, size);
+	    head, id, (int)e->sender.n, e->sender.p, e->recipients.count,
+	    e->recipients.count == 1 ? "" : "s", size);
 }
 
 static bool

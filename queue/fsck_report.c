@@ -11,8 +11,10 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
+#include "install/json.h"
+#include "install/progress.h"
 
-enum { PROGRESS_AFTER_MS = 1000, PROGRESS_EVERY_MS = 200, NAMES_TRIED = 100 };
+enum { NAMES_TRIED = 100 };
 
 /* ---- ids ---- */
 
@@ -53,60 +55,13 @@ ids_have(const struct ids *ids, uint64_t id)
 	       bsearch(&id, ids->id, ids->n, sizeof(*ids->id), compare) != NULL;
 }
 
-/* ---- progress ---- */
-
-static bool shown;
-
-void
-fsck_progress(const char *what, uint64_t done, uint64_t all)
-{
-	enum { WIDTH = 40 };
-	static int64_t begun, next;
-	static int terminal = -1;
-	int64_t now = clock_mono_ms();
-	if (begun == 0) {
-		begun = now;
-		next = now + PROGRESS_AFTER_MS;
-	}
-	if (now < next)
-		return;
-	next = now + PROGRESS_EVERY_MS;
-	if (terminal < 0)
-		terminal = isatty(STDERR_FILENO);
-	if (terminal == 0 || all == 0)
-		return;
-	int full = (int)(done * WIDTH / all);
-	fprintf(stderr, "\r%-8s [%-*.*s] %3d %%", what, WIDTH, full,
-	    "########################################",
-	    (int)(done * 100 / all));
-	fflush(stderr);
-	shown = true;
-}
-
-void
-fsck_progress_end(void)
-{
-	if (shown)
-		fputs("\r\033[K", stderr);
-	shown = false;
-}
-
 /* ---- findings ---- */
 
 static void
 json_text(const char *key, const char *s)
 {
-	printf(",\"%s\":\"", key);
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c > 0x7e)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
+	printf(",\"%s\":", key);
+	json_string(str_of(s));
 }
 
 /* Names come from a damaged directory: nothing in them reaches a terminal. */
@@ -126,7 +81,7 @@ static void
 line(const struct fsck *f, const char *state, const char *path,
     const char *what, const char *mend, const char *error)
 {
-	fsck_progress_end();
+	progress_wipe();
 	if (f->json) {
 		printf("{\"state\":\"%s\"", state);
 		json_text("path", path);
@@ -187,7 +142,7 @@ fsck_note(struct fsck *f, const char *path, const char *text)
 void
 fsck_die(const char *what, int error)
 {
-	fsck_progress_end();
+	progress_end();
 	(void)fflush(stdout); /* the message below says that not all is well */
 	if (error == 0)
 		fprintf(stderr, "postern-fsck: %s\n", what);

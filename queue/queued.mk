@@ -6,7 +6,7 @@ postern-queued_OBJS := queue/queued.o queue/announce.o queue/change.o queue/comm
 postern-queued_LIBS := -lsodium
 
 PROGS += postern-fsck
-postern-fsck_OBJS := $(addprefix queue/,fsck.o fsck_report.o fsck_owners.o fsck_mess.o fsck_journal.o fsck_quarantine.o mend.o journal.o messfile.o) $(QUEUED_PURE)
+postern-fsck_OBJS := $(addprefix queue/,fsck.o fsck_report.o fsck_owners.o fsck_mess.o fsck_journal.o fsck_quarantine.o mend.o journal.o messfile.o) install/json.o install/progress.o $(QUEUED_PURE)
 postern-fsck_LIBS := -lsodium
 
 TESTS += test_record test_ledger test_journal test_fill
