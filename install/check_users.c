@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC
- * check_users: the tables of userd, and its answers.  Contract in check.h.
+ * check_users: the tables of userd.  Contract in check.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,11 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/limits.h"
-#include "common/packet.h"
 #include "common/table.h"
 #include "install/check.h"
-#include "install/localsocket.h"
 #include "users/line.h"
 
-enum { TABLE_MAX = 1 << 30, ANSWER_MS = 3000, DOMAINS_ASKED = 1000 };
+enum { TABLE_MAX = 1 << 30 };
 
 static struct check *current;
 static int users_dir = -1;
@@ -103,14 +101,6 @@ relayed_check(int control_dir)
 }
 
 static void
-ignore_mistake(const char *file, unsigned line, const char *what)
-{
-	(void)file;
-	(void)line;
-	(void)what; /* check_settings has told */
-}
-
-static void
 lines_check(struct check *c, const char *(*check)(struct str), struct str rest)
 {
 	struct str line;
@@ -177,112 +167,9 @@ check_users(struct check *c, int control_dir)
 	table_check(c, "users/aliases", "aliases", alias_line);
 	relayed = table_new();
 	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
-	control_on_mistake(ignore_mistake);
+	control_on_mistake(check_ignore);
 	relayed_check(control_dir);
 	control_on_mistake(NULL);
 	table_free(relayed);
 	io_close(&users_dir);
-}
-
-/* ---- asking the running userd ---- */
-
-static int asked_fd;
-static bool may_ask_why;
-static unsigned domains_asked;
-
-/* R (accepted?) or Q (why?): 'K', 'D', 'N', 'Z', or 0 without an answer. */
-static char
-userd_ask(char type, struct str local, struct str domain)
-{
-	char question_text[LIMIT_ADDRESS + 64];
-	char address_text[LIMIT_ADDRESS + 32];
-	static char storage[PACKET_MAX];
-	struct buf question = BUF_ON(question_text);
-	struct buf address = BUF_ON(address_text);
-	struct str answer;
-
-	buf_put(&address, local);
-	buf_putc(&address, '@');
-	buf_put(&address, domain);
-	packet_begin(&question, type);
-	packet_str(&question, buf_str(&address));
-	if (question.full || address.full ||
-	    packet_ask(asked_fd, buf_str(&question), NULL, 0, storage,
-		sizeof(storage), ANSWER_MS, &answer) != 1)
-		return 0;
-	struct packet p = packet_open(answer);
-	return p.type == 'T' ? (char)packet_get_u8(&p) : p.type;
-}
-
-/* Mail for postmaster is always accepted; Q tells whether it can arrive. */
-static void
-postmaster_ask(const char *file, unsigned number, struct str domain)
-{
-	char verdict =
-	    userd_ask(may_ask_why ? 'Q' : 'R', STR("postmaster"), domain);
-
-	if (verdict == 'Z')
-		check_mistake(current, file, number,
-		    "postmaster of this domain has no mailbox (RFC 5321 "
-		    "4.5.1): name one in control/postmaster");
-	else if (verdict != 'K')
-		check_mistake(current, file, number,
-		    "postmaster of this domain is not accepted (RFC 5321 "
-		    "4.5.1)");
-}
-
-static const char *
-domain_ask(void *arg, struct str line, unsigned number)
-{
-	struct str domain;
-	struct str prepend;
-	const char *file = arg;
-
-	str_cut(line, ':', &domain, &prepend);
-	if (domains_asked++ >= DOMAINS_ASKED || domain.n == 0 ||
-	    domain.p[0] == '.')
-		return NULL;
-	postmaster_ask(file, number, domain);
-	if (userd_ask('R', STR("abuse"), domain) != 'K')
-		check_mistake(current, file, number,
-		    "abuse of this domain is not accepted (RFC 2142): name a "
-		    "mailbox in control/postmaster, or add an alias");
-	return NULL;
-}
-
-/* Whoever owns userd's socket is userd's user. */
-static bool
-is_one_user_suite(void)
-{
-	struct stat st;
-	int run =
-	    open(layout_path(LAYOUT_RUN), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	bool same = run >= 0 && fstatat(run, "users", &st, 0) == 0 &&
-		    st.st_uid == geteuid();
-
-	io_close(&run);
-	return same;
-}
-
-void
-check_running(struct check *c, int control_dir)
-{
-	static char locals[] = "locals";
-	static char virtualdomains[] = "virtualdomains";
-
-	current = c;
-	asked_fd = localsocket_connect("users");
-	if (asked_fd < 0) {
-		check_warning(c, "run/users", 0,
-		    "userd does not run: whether postmaster and abuse are "
-		    "accepted was not asked");
-		return;
-	}
-	may_ask_why = geteuid() == 0 || is_one_user_suite();
-	control_on_mistake(ignore_mistake);
-	(void)control_list(control_dir, locals, domain_ask, locals);
-	(void)control_list(
-	    control_dir, virtualdomains, domain_ask, virtualdomains);
-	control_on_mistake(NULL);
-	io_close(&asked_fd);
 }

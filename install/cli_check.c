@@ -37,6 +37,7 @@ check_all(struct check *c)
 	check_unknown(c, dir);
 	check_users(c, dir);
 	check_running(c, dir);
+	check_room(c, dir);
 	close(dir);
 	return 0;
 }

@@ -193,6 +193,36 @@ def test_check_tells_of_a_postmaster_without_a_mailbox(suite):
         wait_for(lambda: told(0, "0 mistakes"), 10, "its end")
 
 
+def test_check_tells_of_aliases_that_lead_nowhere(suite):
+    users = [line.split()[0] for line in
+             suite.postern("user", "list").stdout.splitlines()]
+    for alias, *targets in (("team", users[0], "nobody", "x@elsewhere.test"),
+                            ("one", "two"), ("two", "one")):
+        suite.postern("alias", "add", f"{alias}@hamburger.edu", *(
+            t if "@" in t else f"{t}@hamburger.edu" for t in targets))
+    try:
+        out = suite.postern("check").stdout
+        warnings = [line for line in out.splitlines() if "aliases" in line]
+        assert len(warnings) == 3, out
+        assert "its target nobody@hamburger.edu: 5.1.1" in out
+        assert out.count("refused, ") == 2 and out.count("5.4.6") == 2, out
+    finally:
+        for alias in ("team", "one", "two"):
+            suite.postern("alias", "del", f"{alias}@hamburger.edu")
+
+
+def test_check_tells_of_a_full_disk(suite):
+    path = f"{suite.folder}/etc/postern/spoolfloormb"
+    try:
+        with open(path, "w") as f:
+            f.write("1000000000\n")
+        out = suite.postern("check").stdout
+        assert re.search(r"spoolfloormb: the spool's disk has \d+ MiB left, "
+                         "and below 1000000000 no new mail is taken", out), out
+    finally:
+        os.unlink(path)
+
+
 def test_a_second_start_is_refused(suite):
     out = subprocess.run(
         [str(BIN / "postern-start")], capture_output=True, text=True,
