@@ -74,12 +74,12 @@ usage(void)
 	return EXITCODE_PERMANENT;
 }
 
+/* must: what else it should have been, or "". */
 static int
-unknown(const char *id)
+unknown(const char *id, const char *must)
 {
-	fprintf(stderr,
-	    "postern queue: no message %s in the queue, or none that matches\n",
-	    id);
+	fprintf(stderr, "postern queue: no message %s is in the queue%s\n", id,
+	    must);
 	return NOTHING;
 }
 
@@ -112,7 +112,8 @@ fetch(struct queue_args *a, bool (*each)(void *arg, const struct queue_row *),
 		if (queue_ask_rows(&a->what, each, NULL, arg) < 0)
 			return queue_ask_failed();
 		if (counted() == before)
-			code = unknown(a->ids[i]);
+			code = unknown(
+			    a->ids[i], a->filtered ? " and matches" : "");
 	}
 	if (a->id_count > 0)
 		return code;
@@ -124,12 +125,14 @@ fetch(struct queue_args *a, bool (*each)(void *arg, const struct queue_row *),
 	return code;
 }
 
-/* Columns of the terminal, at least 80. */
+/* Columns of the terminal, at least 80; of what is no terminal any number. */
 static size_t
-terminal_columns(void)
+columns(void)
 {
 	struct winsize w;
 
+	if (isatty(STDOUT_FILENO) != 1)
+		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 80)
 		return w.ws_col;
 	return 80;
@@ -151,7 +154,7 @@ list(struct queue_args *a)
 	uint64_t left = a->limit;
 	bool terminal = isatty(STDOUT_FILENO) == 1;
 
-	queue_view_begin(form_of(a), clock_now(), terminal_columns());
+	queue_view_begin(form_of(a), clock_now(), columns());
 	progress_begin("queue", terminal);
 	int code =
 	    fetch(a, view_row, a->limit > 0 ? &left : NULL, queue_view_count);
@@ -187,7 +190,7 @@ show(struct queue_args *a)
 			return queue_ask_failed();
 		queue_view_end(&rcpts, &messages);
 		if (rcpts == 0)
-			code = unknown(a->ids[i]);
+			code = unknown(a->ids[i], "");
 		else if (!queue_show_header(a->what.id))
 			return queue_ask_failed();
 	}
@@ -206,7 +209,7 @@ stats(struct queue_args *a)
 	int code = fetch(a, queue_ages_row, NULL, queue_ages_count);
 	if (code != EXITCODE_DONE)
 		return code;
-	if (queue_ages_print(top, a->json) > 0)
+	if (queue_ages_print(top, a->json, columns()) > 0)
 		return EXITCODE_DONE;
 	if (!a->json && !a->filtered)
 		puts("The queue is empty.");
@@ -226,7 +229,7 @@ cat(struct queue_args *a)
 	case 'K':
 		return EXITCODE_DONE;
 	case 'D':
-		return unknown(a->ids[0]);
+		return unknown(a->ids[0], "");
 	case '\0':
 		return queue_ask_failed();
 	default:
@@ -240,12 +243,14 @@ static const struct order {
 	const char *name;
 	char verb; /* INTERNALS.md, "Ask: qmgr" */
 	const char *done, *flying;
+	const char *must; /* what a message must be, too; for an error */
 } orders[] = {
-	{ "hold", 'h', "held", "held if that fails" },
-	{ "release", 'l', "released", "not touched" },
-	{ "retry", 'r', "tried now", "not touched" },
-	{ "delete", 'd', "removed", "removed if that fails" },
-	{ "bounce", 'b', "given up", "left alone" },
+	{ "hold", 'h', "held", "held if that fails", "" },
+	{ "release", 'l', "released", "not touched", " and is held" },
+	{ "retry", 'r', "tried now", "not touched",
+	    " and is deferred (what is held wants release)" },
+	{ "delete", 'd', "removed", "removed if that fails", "" },
+	{ "bounce", 'b', "given up", "left alone", "" },
 };
 
 static void
@@ -325,7 +330,7 @@ give(const struct order *o, struct queue_args *a, struct queue_obeyed *sum)
 			o->verb, a->dry, 0, &a->what, text, NULL, &one) < 0)
 			return queue_ask_failed();
 		if (one.rcpts + one.flying + one.messages == 0)
-			code = unknown(a->ids[i]);
+			code = unknown(a->ids[i], o->must);
 		sum->messages += one.messages;
 		sum->rcpts += one.rcpts;
 		sum->flying += one.flying;
@@ -405,27 +410,33 @@ fsck(char **argv)
 	return EXITCODE_TEMPORARY;
 }
 
-static int
-run(const char *name, struct queue_args *a)
-{
-	static const struct {
-		const char *name;
-		int (*run)(struct queue_args *);
-	} subs[] = {
-		{ "list", list },
-		{ "show", show },
-		{ "cat", cat },
-		{ "stats", stats },
-		{ "settle", settle },
-	};
+static const struct view {
+	const char *name;
+	int (*run)(struct queue_args *);
+} views[] = {
+	{ "list", list },
+	{ "show", show },
+	{ "cat", cat },
+	{ "stats", stats },
+	{ "settle", settle },
+};
 
-	for (size_t i = 0; i < N_ELEMENTS(subs); i++)
-		if (strcmp(name, subs[i].name) == 0)
-			return subs[i].run(a);
+static const struct view *
+view_named(const char *name)
+{
+	for (size_t i = 0; i < N_ELEMENTS(views); i++)
+		if (strcmp(name, views[i].name) == 0)
+			return &views[i];
+	return NULL;
+}
+
+static const struct order *
+order_named(const char *name)
+{
 	for (size_t i = 0; i < N_ELEMENTS(orders); i++)
 		if (strcmp(name, orders[i].name) == 0)
-			return order(&orders[i], a);
-	return usage();
+			return &orders[i];
+	return NULL;
 }
 
 int
@@ -443,11 +454,19 @@ cli_queue(int argc, char **argv)
 	}
 	if (argc < 2)
 		return usage();
+	const struct view *v = view_named(argv[1]);
+	const struct order *o = order_named(argv[1]);
+	if (v == NULL && o == NULL) {
+		fprintf(stderr,
+		    "postern queue: there is no %s; see postern queue --help\n",
+		    argv[1]);
+		return EXITCODE_PERMANENT;
+	}
 	if (!queue_args_read(&a, argc - 2, argv + 2, clock_now()))
 		return EXITCODE_PERMANENT;
 	int code = queue_ask_open();
 	if (code == EXITCODE_DONE)
-		code = run(argv[1], &a);
+		code = v != NULL ? v->run(&a) : order(o, &a);
 	queue_ask_close();
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "postern queue: standard output: %s\n",

@@ -66,7 +66,8 @@ program_run(char **argv)
 	return EXITCODE_PERMANENT;
 }
 
-/* "--help" at the end asks for it, whatever stands before. */
+/* "--help" at the end asks for it, whatever stands before.  (queue looks for it
+ * itself: its fsck has a help of its own.) */
 static int
 command_help(int (*run)(int argc, char **argv), char *name)
 {
@@ -96,7 +97,8 @@ main(int argc, char **argv)
 	bool help = argc > 2 && strcmp(argv[argc - 1], "--help") == 0;
 	for (size_t i = 0; i < N_ELEMENTS(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return help ? command_help(commands[i].run, argv[1])
-				    : commands[i].run(argc - 1, argv + 1);
+			return help && commands[i].run != cli_queue
+				   ? command_help(commands[i].run, argv[1])
+				   : commands[i].run(argc - 1, argv + 1);
 	return program_run(argv + 1);
 }

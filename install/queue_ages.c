@@ -244,14 +244,18 @@ print_states(bool json)
 }
 
 static void
-print_reasons(struct slot *v)
+print_reasons(struct slot *v, size_t columns)
 {
+	enum { BEFORE = 10 };
+
 	if (v == NULL)
 		return;
 	puts("\nREASONS");
-	for (size_t i = 0; i < reasons.lines && i < REASONS; i++)
-		printf("%8ju  %s\n", (uintmax_t)v[i].line->total,
-		    queue_view_safe(name_at(&v[i]), 68));
+	for (size_t i = 0; i < reasons.lines && i < REASONS; i++) {
+		printf("%8ju  ", (uintmax_t)v[i].line->total);
+		queue_view_cut(
+		    queue_view_safe(name_at(&v[i]), 1000), columns - BEFORE);
+	}
 	if (reasons.lines > REASONS)
 		printf("          (and %zu more)\n", reasons.lines - REASONS);
 }
@@ -294,7 +298,7 @@ print_json(struct slot *v, struct slot *why, uint64_t top)
 }
 
 uint64_t
-queue_ages_print(uint64_t top, bool json)
+queue_ages_print(uint64_t top, bool json, size_t columns)
 {
 	struct slot *v = sorted(&domains);
 	struct slot *why = sorted(&reasons);
@@ -306,7 +310,7 @@ queue_ages_print(uint64_t top, bool json)
 		fputs("\nSTATES  ", stdout);
 		print_states(false);
 		putchar('\n');
-		print_reasons(why);
+		print_reasons(why, columns);
 	}
 	free(v);
 	free(why);

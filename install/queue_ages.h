@@ -14,8 +14,8 @@ bool queue_ages_row(void *arg, const struct queue_row *);
 void queue_ages_begin(bool by_sender, int64_t now);
 /* Recipients counted so far. */
 uint64_t queue_ages_count(void);
-/* Prints the `top` lines with the most recipients.  Returns how many were
- * counted. */
-uint64_t queue_ages_print(uint64_t top, bool json);
+/* Prints the `top` lines with the most recipients; reasons are cut to lines of
+ * so many columns, 80 at least.  Returns how many recipients were counted. */
+uint64_t queue_ages_print(uint64_t top, bool json, size_t columns);
 
 #endif

@@ -47,6 +47,17 @@ queue_view_safe(struct str s, size_t most)
 	return space;
 }
 
+void
+queue_view_cut(const char *s, size_t room)
+{
+	size_t most = room > 2 ? room : 2;
+
+	if (strlen(s) <= most)
+		printf("%s\n", s);
+	else
+		printf("%.*s..\n", (int)(most - 2), s);
+}
+
 static struct str
 sender_of(const struct queue_row *r)
 {
@@ -127,13 +138,7 @@ print_head(void)
 static void
 print_cut(const char *s, size_t used)
 {
-	size_t n = strlen(s);
-	size_t room = columns > used + 2 ? columns - used : 2;
-
-	if (n <= room)
-		printf("%s\n", s);
-	else
-		printf("%.*s..\n", (int)(room - 2), s);
+	queue_view_cut(s, columns > used ? columns - used : 0);
 }
 
 static void

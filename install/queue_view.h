@@ -27,6 +27,9 @@ void queue_view_end(uint64_t *rcpts, uint64_t *messages);
 /* s without what could play with a terminal, at most `most` characters; valid
  * until the next call but one. */
 const char *queue_view_safe(struct str s, size_t most);
+/* Prints s as the end of a line that has room for so many characters; what does
+ * not fit becomes two dots. */
+void queue_view_cut(const char *s, size_t room);
 
 struct queue_words {
 	char words[32];

@@ -9,7 +9,7 @@ import pytest
 from suite import BIN
 
 PROGRAMS = sorted(p.name for p in BIN.glob("postern*"))
-COMMANDS = ["status", "queue", "queue list", "queue delete", "why", "user",
+COMMANDS = ["status", "queue", "queue list", "queue delete", "trace", "why", "user",
             "user add", "user passwd a@b.c", "user list", "alias", "alias add",
             "alias list", "show", "show me", "check", "sandbox", "init"]
 
@@ -39,6 +39,15 @@ def test_commands(command):
     out = run("postern", *command.split(), "--help")
     assert out.returncode == 0 and not out.stderr, out
     assert f"postern {command.split()[0]}" in out.stdout
+
+
+def test_parts_with_a_help_of_their_own():
+    out = run("postern", "queue", "fsck", "--help")
+    assert out.returncode == 0 and "--repair" in out.stdout, out
+    # what no part is called is told in a line
+    out = run("postern", "queue", "lsit")
+    assert out.returncode == 100 and out.stderr.splitlines() == [
+        "postern queue: there is no lsit; see postern queue --help"], out
 
 
 def test_manual_pages_name_pages_that_are_there():
