@@ -377,7 +377,8 @@ settle(struct queue_args *a)
 	uint64_t left = 0;
 	uint64_t most = 0;
 
-	(void)a;
+	if (a->filtered || a->id_count > 0 || a->limit > 0)
+		return usage(); /* it is for all that waits */
 	progress_begin("settle", false);
 	do {
 		if (queue_ask_settle(&bound, &left) < 0) {

@@ -73,15 +73,17 @@ logline_value(const struct logline *l, struct str key)
 	return STR("");
 }
 
-/* Inside quotes a stranger may have written anything, but no quote. */
+/* An odd number of quotes from `from` up to `to`? */
 static bool
-is_quoted(struct str line, const char *at)
+odd_quotes(const char *from, const char *to)
 {
-	bool quoted = false;
+	bool odd = false;
 
-	for (const char *p = line.p; p < at; p++)
-		quoted = quoted != (*p == '"');
-	return quoted;
+	while ((from = memchr(from, '"', (size_t)(to - from))) != NULL) {
+		odd = !odd;
+		from++;
+	}
+	return odd;
 }
 
 struct str
@@ -89,13 +91,17 @@ logline_find(struct str line, struct str key)
 {
 	const char *at = line.p;
 	const char *end = line.p + line.n;
+	const char *counted = line.p; /* the quotes up to here */
+	bool quoted = false; /* there a stranger writes anything but a quote */
 
 	while (at < end) {
 		at = memmem(at, (size_t)(end - at), key.p, key.n);
 		if (at == NULL)
 			break;
 		const char *value = at + key.n;
-		if (at > line.p && at[-1] == ' ' && !is_quoted(line, at)) {
+		quoted = quoted != odd_quotes(counted, at);
+		counted = at;
+		if (at > line.p && at[-1] == ' ' && !quoted) {
 			struct str s = { .p = value,
 				.n = (size_t)(end - value) };
 			return str_head(s, str_find(s, ' '));

@@ -218,7 +218,9 @@ take_value(struct queue_args *a, enum option option, struct str v, int64_t now)
 	case LARGER:
 		return read_size(v, &a->what.size_from);
 	case SMALLER:
-		return read_size(v, &a->what.size_until);
+		/* none is smaller than that; 0 would be no bound */
+		return read_size(v, &a->what.size_until) &&
+		       a->what.size_until > 0;
 	case STATE:
 		return read_states(a, v);
 	case LIMIT:

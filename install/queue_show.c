@@ -22,6 +22,27 @@ not_now(struct str why)
 	return 'Z';
 }
 
+/* On a terminal a message is text, and may not move the cursor, ring, or write
+ * what the user seems to have typed: ? stands for control characters, those of
+ * C1 (which may come as UTF-8, 0xc2 in front) included. */
+static void
+tame(char *p, size_t n)
+{
+	static unsigned char before;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)p[i];
+		bool c1 = c >= 0x80 && c < 0xa0 && before < 0x80;
+		bool pair = c >= 0x80 && c < 0xa0 && before == 0xc2;
+		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || c1 ||
+		    pair)
+			p[i] = '?';
+		if (pair && i > 0)
+			p[i - 1] = '?';
+		before = c;
+	}
+}
+
 char
 queue_show_body(uint64_t id)
 {
@@ -29,6 +50,7 @@ queue_show_body(uint64_t id)
 	struct str why;
 	int fd;
 	char verdict = queue_ask_body(id, &fd, &offset, &size, &why);
+	bool terminal = isatty(STDOUT_FILENO) == 1;
 
 	if (verdict == 'Z')
 		return not_now(why);
@@ -42,6 +64,8 @@ queue_show_body(uint64_t id)
 			return not_now(STR("the message cannot be read"));
 		}
 		struct str s = { .p = part, .n = (size_t)n };
+		if (terminal)
+			tame(part, s.n);
 		if (io_write_all(STDOUT_FILENO, s) < 0) {
 			io_close(&fd);
 			return not_now(STR("standard output takes no more"));

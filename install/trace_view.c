@@ -9,7 +9,12 @@
 #include "install/json.h"
 #include "install/logline.h"
 
-enum { SAFE = 3072, TIME = 23 /* "2026-11-22T03:12:01.188" */ };
+enum {
+	SAFE = 3072,
+	TIME = 23, /* "2026-11-22T03:12:01.188" */
+	QID = 16,  /* widths of columns */
+	ROLE = 11
+};
 
 /* What an event says: %{key} is a field's value, %{key|text} is text with the
  * value as its $ when there is one, and nothing otherwise. */
@@ -71,6 +76,16 @@ put_safe(struct str s)
 			buf_puts(&b, "?");
 	}
 	fwrite(b.p, 1, b.n, stdout);
+}
+
+/* The same in a column. */
+static void
+put_column(struct str s, size_t width)
+{
+	put_safe(s);
+	for (size_t n = s.n; n < width; n++)
+		putchar(' ');
+	fputs("  ", stdout);
 }
 
 /* One %{key} or %{key|text}; p stands behind the brace.  Where it ends. */
@@ -158,9 +173,9 @@ print_words(const struct logline *l)
 	put_safe(str_head(l->t, TIME));
 	printf("Z  ");
 	if (many)
-		printf("%-16.*s  ", (int)logline_value(l, STR("qid")).n,
-		    logline_value(l, STR("qid")).p);
-	printf("%-11.*s  %s", (int)l->role.n, l->role.p, shade);
+		put_column(logline_value(l, STR("qid")), QID);
+	put_column(l->role, ROLE);
+	fputs(shade, stdout);
 	if (words != NULL)
 		put_phrase(words, l);
 	else

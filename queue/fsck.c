@@ -39,7 +39,8 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(ftruncate, "cuts a torn entry off"),
 	ALLOW(fsync, "what was mended"),
 	ALLOW(mkdirat, "mess/ab, and what is missing"),
-	ALLOW(renameat, "mended segments"),
+	ALLOW(renameat, "mended segments, the version"),
+	ALLOW(fchmod, "the mode of the version"),
 	ALLOW(renameat2, "to quarantine, and back; never over another"),
 	ALLOW(linkat, "keeps a segment before it is mended"),
 	ALLOW(unlinkat, "what was left over"),
@@ -127,7 +128,9 @@ open_spool(void)
 static void
 take_lock(void)
 {
-	int fd = openat(fsck.dirfd, "lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO in its place must not stop us */
+	int fd = openat(fsck.dirfd, "lock",
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return; /* a spool that never ran, or a copy without it */
 	if (fd < 0)
@@ -204,17 +207,15 @@ check_version(void)
 		return;
 	if (number)
 		fsck_die("the spool was made by another version of Postern", 0);
-	if (n < 0 && errno != ENOENT)
+	if (n < 0 && errno != ENOENT && errno != EINVAL && errno != ELOOP &&
+	    errno != EFBIG)
 		fsck_die("version", errno);
 	/* its key was right, and no other version ever was without number */
 	int e = 0;
 	if (fsck_mends(&fsck)) {
-		int fd = openat(fsck.dirfd, "version",
-		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-		if (fd < 0 || io_write_all(fd, STR("1\n")) < 0 || fsync(fd) < 0)
+		if (io_replace_file(fsck.dirfd, "version", STR("1\n"), 0600) <
+		    0)
 			e = errno;
-		io_close(&fd);
 	}
 	fsck_found(&fsck, "version", "missing or damaged", "write it", e);
 }

@@ -64,7 +64,8 @@ json_text(const char *key, const char *s)
 	json_string(str_of(s));
 }
 
-/* Names come from a damaged directory: nothing in them reaches a terminal. */
+/* Names come from a damaged directory, and senders from a stranger: nothing in
+ * them reaches a terminal. */
 static void
 plain_text(const char *s)
 {
@@ -95,7 +96,8 @@ line(const struct fsck *f, const char *state, const char *path,
 	}
 	printf("%-7s ", state);
 	plain_text(path);
-	printf(": %s", what);
+	fputs(": ", stdout);
+	plain_text(what);
 	if (mend != NULL)
 		printf("; %s", mend);
 	if (error != NULL)

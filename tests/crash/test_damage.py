@@ -2,6 +2,7 @@
 """Damaged spools: what is not damaged is delivered, what is goes to
 quarantine, nothing comes twice or forged, and postern-fsck mends.
 POSTERN_DAMAGE says how many random damages are tried (default 6)."""
+import json
 import os
 import random
 import re
@@ -304,6 +305,44 @@ def test_strays_do_no_harm(place):
     with place.world() as w:
         check(place, told(w), set(), False)
         assert "strange-file" not in w.log()
+
+
+def test_hostile_spool(place):
+    """One that posternq could have made: nothing outside is followed, changed
+    or waited for."""
+    outside = place.root / "outside"
+    outside.mkdir(mode=0o755)
+    (outside / "file").write_text("precious")
+    os.chmod(outside / "file", 0o640)
+    before = [(p.stat().st_uid, p.stat().st_mode)
+              for p in (outside, outside / "file")]
+    os.remove(place.spool / "lock")
+    os.mkfifo(place.spool / "lock")
+    os.remove(place.spool / "version")
+    os.mkfifo(place.spool / "version")
+    os.link(outside / "file", place.spool / "mess/tmp/hard")
+    os.link(outside / "file", place.spool / "quarantine/hard")
+    (place.spool / "mess/aa").symlink_to(outside)
+    (place.spool / "quarantine/soft").symlink_to(outside / "file")
+    (place.spool / "deep").symlink_to("/")
+    os.mkfifo(place.spool / "journal/0000x")
+    os.mkfifo(place.spool / "quarantine/fifo")
+    with open(place.spool / "quarantine/segment-0001-0", "w") as f:
+        f.truncate(1 << 40)
+    with open(place.spool / "mess/sparse", "w") as f:
+        f.truncate(1 << 40)
+    (place.spool / "mess/\x1b]0;owned\x07").write_text("?")
+    for args in ((), ("--json",), ("--repair",), ("--repair", "--json"), ()):
+        out = place.fsck(*args, timeout=60).stdout
+        assert "\x1b" not in out and "\a" not in out
+        if "--json" in args:
+            for x in out.splitlines():
+                json.loads(x)
+    after = [(p.stat().st_uid, p.stat().st_mode)
+             for p in (outside, outside / "file")]
+    assert after == before
+    assert (outside / "file").read_text() == "precious"
+    assert [p.name for p in outside.iterdir()] == ["file"]
 
 
 def swap_records(path, list_):

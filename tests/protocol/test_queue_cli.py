@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from qmgr_world import BODY, World, take
-from roles import BIN, u64
+from roles import BIN, u32, u64
 
 REASON = "4.4.1 connection to mx.hamburger.edu refused"
 
@@ -358,6 +358,42 @@ def test_a_terminal_gets_80_columns():
         assert lines[2].startswith(f"    from alice@crepes.fr: {REASON[:40]}")
 
 
+def test_nothing_reaches_a_terminal():
+    """Reasons and bodies of strangers: in lines, JSON and on a terminal."""
+    bad = b"4.0.0 \x1b]0;owned\x07\xff\xc2\x9b \"q\" \\ \r\n next"
+    body = b"Subject: \x1b[2Jhi\n\n\xc3\xa9 \x1b[31m\xc2\x9b1m\x9b\a\ttab\n"
+    with World() as w:
+        w.told()
+        id_ = f"{w.note(['a@hamburger.edu'], body=body):016x}"
+        key = w.dialled()[0]
+        w.dial.send(b"F" + u64(key) + b"Z" + u32(len(bad)) + bad)
+        w.wait_status(deferred_remote=1)
+        for args in (("list",), ("list", "-w"), ("stats",)):
+            out = w.postern(*args)
+            assert "owned" in out
+            assert all(x.isprintable() for x in out.splitlines()), out
+        [row] = w.postern("list", "--json").splitlines()
+        assert "owned" in json.loads(row)["recipients"][0]["reason"]
+        for x in w.postern("stats", "--json").splitlines():
+            json.loads(x)
+        process = w.cli("show", id_)
+        w.body(body)
+        out = process.communicate(timeout=10)[0]
+        assert b"\x1b" not in out and b"\x9b" not in out
+        # what goes to a file is the message; what goes to a terminal is text
+        process = w.cli("cat", id_)
+        w.body(body)
+        assert process.communicate(timeout=10)[0] == body
+        process = subprocess.Popen(
+            ["script", "-qec", f"{BIN}/postern queue cat {id_}", "/dev/null"],
+            env={**os.environ, "POSTERN_ROOT": w.folder.name},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        w.body(body)
+        out = process.communicate(timeout=10)[0].replace(b"\r", b"")
+        assert out == (b"Subject: ?[2Jhi\n\n\xc3\xa9 "
+                       b"?[31m??1m?" b"?\ttab\n")
+
+
 def test_only_root_and_its_own_user():
     if os.geteuid() != 0:
         return
@@ -383,7 +419,14 @@ def test_wrong_usage():
                      ("list", "--state", "happy"), ("list", "--all=1"),
                      ("list", "--larger"), ("delete", "--all", "--older=1d"),
                      ("bounce", "--all", "--text", "two\nlines"),
-                     ("hold", "--dry-run"), ("list", "--sender", "x" * 321)):
+                     ("hold", "--dry-run"), ("settle", "--older=1d"),
+                     ("settle", "0" * 15 + "1"), ("list", "--older", "-1"),
+                     ("list", "--older", "1" + "0" * 30),
+                     ("list", "--older", ""), ("list", "--older", "\u0661d"),
+                     ("list", "--larger", "5X"), ("list", "--larger", "K"),
+                     ("list", "--limit", "0"), ("list", "--sender", ""),
+                     # would be no filter at all, and everything removed
+                     ("delete", "--smaller", "0"), ("list", "--sender", "x" * 321)):
             assert w.postern(*args, code=100), args
         for sub in ("show", "cat", "retry", "delete", "list", "hold",
                     "release", "bounce"):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import subprocess
+import time
 
 from roles import BIN
 
@@ -108,6 +109,34 @@ def test_syslog_heads_are_skipped(tmp_path):
     (tmp_path / "log").write_text("".join(
         "Nov 22 03:12:01 mx postern[7]: " + x for x in STORY[:5]))
     assert "connection from" in trace(tmp_path, A)
+
+
+def test_hostile_logs(tmp_path):
+    """Lines that Postern did not write: no byte of them moves a cursor, and
+    none takes long."""
+    esc = "\x1b]0;owned\x07"
+    (tmp_path / "log").write_text(
+        line(1, "queued", "queued", f"qid={A} sid=s1 sender=x@y size=1") +
+        line(2, "ev" + esc + "il", "ev" + esc + "il",
+             f"qid={A} k{esc}=v{esc} text=\"{esc}\"", level=esc) +
+        line(3, "qmgr", "deferred", f'qid={A} rcpt="{esc}" text="{esc}"'))
+    out = trace(tmp_path, A)
+    assert out.count("\n") == 3 and "\x1b" not in out and "\a" not in out
+    for row in trace(tmp_path, "--json", A).splitlines():
+        json.loads(row)
+    assert "\x1b" not in trace(tmp_path, "--raw", A)
+
+
+def test_endless_lines(tmp_path):
+    """Of foreign text full of what looks like our fields, in no line."""
+    with gzip.open(tmp_path / "log.gz", "wb") as f:
+        f.write(STORY[1].encode() + b'"')
+        for _ in range(4):
+            f.write(b" qid= sid= bounce=" * 50000)
+        f.write(b'"\n' + bytes(10000000) + STORY[4].encode())
+    begun = time.monotonic()
+    assert trace(tmp_path, A, log="log.gz").count("\n") == 2
+    assert time.monotonic() - begun < 10
 
 
 def test_wrong_usage(tmp_path):
