@@ -28,7 +28,10 @@ HARD := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 OPT ?= -O2 -g
 CFLAGS_ALL = $(STD) $(OPT) $(WARN) $(if $(SANITIZE),-fPIE,$(HARD)) $(SANITIZE) \
 	$(WERROR) $(CFLAGS)
-LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
+# A program that is started for every user is linked with its libraries: the
+# dynamic linker takes longer than all that it does at its start.
+LINK_AS = $(or $(if $(SANITIZE),,$(if $($*_STATIC),$(PROBED_STATIC))),-pie)
+LDFLAGS_ALL = $(LINK_AS) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 	$(SANITIZE) $(LDFLAGS)
 
 include $(sort $(wildcard */*.mk) $(wildcard tests/*/*.mk))
@@ -50,7 +53,7 @@ $(B)/%.o: %.c
 $(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -lseccomp -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -o $@
 
 # test tools: no sandbox, no common/
 $(B)/tool/%: $$(addprefix $(B)/,$$($$*_OBJS))
@@ -76,7 +79,7 @@ $(B)/fuzz/%: $$(addprefix $(B)/,$$($$*_OBJS)) \
 		$(if $(FUZZ_ENGINE),,$(B)/tests/fuzz/replay.o) $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(call SAY,LD)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(FUZZ_ENGINE) $^ $($*_LIBS) -lseccomp -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(FUZZ_ENGINE) $^ $($*_LIBS) -o $@
 
 fuzzers: $(FUZZ:%=$(B)/fuzz/%)
 

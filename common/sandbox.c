@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "common/die.h"
+#include "common/filter.h"
 #include "common/log.h"
 #include "common/privs.h"
 
@@ -334,55 +336,44 @@ has_rule(const struct sandbox *s, int nr)
 	return false;
 }
 
-static void
-add_rules(
-    scmp_filter_ctx filter, const struct sandbox_rule *rules, size_t count)
+static size_t
+add_rules(struct filter_row *to, const struct sandbox_rule *rules, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct sandbox_rule *r = &rules[i];
-		if (r->nr < 0)
-			continue; /* not a call of this architecture */
-		struct scmp_arg_cmp is = { .arg = r->arg - 1,
-			.op = SCMP_CMP_EQ,
-			.datum_a = r->value };
-		int e = seccomp_rule_add_array(
-		    filter, SCMP_ACT_ALLOW, r->nr, r->arg > 0, &is);
-		if (e < 0 && e != -EEXIST)
-			die(EXITCODE_TEMPORARY, "seccomp_rule_add", -e);
-	}
+	for (size_t i = 0; i < count; i++)
+		to[i] = (struct filter_row){ .nr = rules[i].nr,
+			.arg = rules[i].arg,
+			.value = rules[i].value,
+			.action = SECCOMP_RET_ALLOW };
+	return count;
 }
 
 /* What the role lists is no trap. */
-static void
-add_traps(scmp_filter_ctx filter, const struct sandbox *s, const int *calls,
+static size_t
+add_traps(struct filter_row *to, const struct sandbox *s, const int *calls,
     size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (calls[i] < 0 || has_rule(s, calls[i]))
-			continue;
-		int e = seccomp_rule_add(filter, SCMP_ACT_TRAP, calls[i], 0);
-		if (e < 0)
-			die(EXITCODE_TEMPORARY, "seccomp_rule_add", -e);
-	}
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++)
+		if (!has_rule(s, calls[i]))
+			to[n++] = (struct filter_row){ .nr = calls[i],
+				.action = SECCOMP_RET_TRAP };
+	return n;
 }
 
 static void
 enter_seccomp(const struct sandbox *s)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	if (filter == NULL)
-		die(EXITCODE_TEMPORARY, "seccomp_init", ENOMEM);
-	add_rules(filter, base, N_ELEMENTS(base));
-	add_rules(filter, s->rules, s->rule_count);
-	add_traps(filter, s, dangerous, N_ELEMENTS(dangerous));
-	add_traps(filter, s, sandbox_kernel_calls, sandbox_kernel_call_count);
-	/* 2: a binary tree of the numbers instead of a row of comparisons */
-	int e = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (e == 0)
-		e = seccomp_load(filter);
-	if (e < 0)
-		die(EXITCODE_TEMPORARY, "seccomp_load", -e);
-	seccomp_release(filter);
+	static struct filter_row rows[FILTER_ROWS];
+	if (N_ELEMENTS(base) + s->rule_count + N_ELEMENTS(dangerous) +
+		sandbox_kernel_call_count >
+	    FILTER_ROWS)
+		bug("a sandbox of too many rows");
+	size_t n = add_rules(rows, base, N_ELEMENTS(base));
+	n += add_rules(rows + n, s->rules, s->rule_count);
+	n += add_traps(rows + n, s, dangerous, N_ELEMENTS(dangerous));
+	n += add_traps(
+	    rows + n, s, sandbox_kernel_calls, sandbox_kernel_call_count);
+	filter_enter(rows, n, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
 void

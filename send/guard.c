@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "common/die.h"
+#include "common/filter.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 
@@ -40,24 +42,14 @@ drop_capabilities(void)
 static void
 refuse_calls(void)
 {
-	const int *refused = sandbox_kernel_calls;
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-	if (filter == NULL)
-		die(EXITCODE_TEMPORARY, "seccomp_init", ENOMEM);
-	for (size_t i = 0; i < sandbox_kernel_call_count; i++) {
-		if (refused[i] < 0)
-			continue; /* not a call of this architecture */
-		int e = seccomp_rule_add(
-		    filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
-		if (e < 0)
-			die(EXITCODE_TEMPORARY, "seccomp_rule_add", -e);
-	}
-	int e = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (e == 0)
-		e = seccomp_load(filter);
-	if (e < 0)
-		die(EXITCODE_TEMPORARY, "seccomp_load", -e);
-	seccomp_release(filter);
+	static struct filter_row rows[FILTER_ROWS];
+	size_t n = sandbox_kernel_call_count;
+	if (n > FILTER_ROWS)
+		bug("too many calls are refused");
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct filter_row){ .nr = sandbox_kernel_calls[i],
+			.action = SECCOMP_RET_ERRNO | EPERM };
+	filter_enter(rows, n, SECCOMP_RET_ALLOW);
 }
 
 void

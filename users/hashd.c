@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/die.h"
+#include "common/filter.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/packet.h"
@@ -68,9 +68,7 @@ static const struct sandbox keeper_sandbox = { .role = "userd-hash",
 	.rules = keeper_rules,
 	.rule_count = N_ELEMENTS(keeper_rules) };
 
-enum { FILTER_MAX = 128 };
-
-static struct sock_filter filter[FILTER_MAX];
+static struct sock_filter filter[FILTER_CODE];
 static struct sock_fprog program = { .filter = filter };
 
 /* ---- worker ---- */
@@ -79,23 +77,14 @@ static struct sock_fprog program = { .filter = filter };
 static void
 filter_make(void)
 {
-	scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	int fd = memfd_create("filter", MFD_CLOEXEC);
-	if (!c || fd < 0)
-		die(EXITCODE_TEMPORARY, "seccomp_init", errno);
+	struct filter_row rows[N_ELEMENTS(worker_calls)];
 	for (size_t i = 0; i < N_ELEMENTS(worker_calls); i++)
-		if (seccomp_rule_add(c, SCMP_ACT_ALLOW, worker_calls[i], 0) < 0)
-			die(EXITCODE_TEMPORARY, "seccomp_rule_add", errno);
-	if (seccomp_export_bpf(c, fd) < 0)
-		die(EXITCODE_TEMPORARY, "seccomp_export_bpf", errno);
-	seccomp_release(c);
-	char bytes[sizeof(filter)];
-	int64_t n = io_pread_all(fd, bytes, sizeof(bytes), 0);
-	if (n <= 0 || n == sizeof(bytes))
-		die(EXITCODE_TEMPORARY, "reading a seccomp filter", errno);
-	memcpy(filter, bytes, (size_t)n);
-	program.len = (unsigned short)((size_t)n / sizeof(filter[0]));
-	(void)close(fd);
+		rows[i] = (struct filter_row){ .nr = worker_calls[i],
+			.action = SECCOMP_RET_ALLOW };
+	program.len = (unsigned short)filter_build(
+	    rows, N_ELEMENTS(rows), SECCOMP_RET_ERRNO | ENOSYS, filter);
+	if (program.len == 0)
+		bug("a seccomp filter does not fit");
 }
 
 /* libsodium says EINVAL for a wrong password, else what went wrong. */

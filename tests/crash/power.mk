@@ -4,9 +4,9 @@ TOOLS += logdev queued-no-ring-sync queued-no-dir-sync local-no-dir-sync
 logdev_OBJS := tests/crash/logdev.o
 logdev_LIBS := -lfuse3
 
-NO_DIR := -Wl,--wrap=fsync -Wl,--wrap=syncfs -lsodium -lseccomp
+NO_DIR := -Wl,--wrap=fsync -Wl,--wrap=syncfs -lsodium
 queued-no-ring-sync_OBJS := tests/crash/power_ring.o $(postern-queued_OBJS)
-queued-no-ring-sync_LIBS := -Wl,--wrap=pwritev2 -Wl,--wrap=fdatasync -lsodium -lseccomp
+queued-no-ring-sync_LIBS := -Wl,--wrap=pwritev2 -Wl,--wrap=fdatasync -lsodium
 queued-no-dir-sync_OBJS := tests/crash/power_dir.o $(postern-queued_OBJS)
 queued-no-dir-sync_LIBS := $(NO_DIR)
 local-no-dir-sync_OBJS := tests/crash/power_dir.o $(postern-local_OBJS)

@@ -7,10 +7,10 @@ stop_LIBS := -lseccomp
 TOOLS += queued-answers-first local-renames-first
 queued-answers-first_OBJS := tests/crash/control_queued.o $(postern-queued_OBJS)
 queued-answers-first_LIBS := -Wl,--wrap=pwritev2,--wrap=epoll_wait \
-	$(postern-queued_LIBS) -lseccomp
+	$(postern-queued_LIBS)
 local-renames-first_OBJS := tests/crash/control_local.o $(postern-local_OBJS)
 local-renames-first_LIBS := -Wl,--wrap=write,--wrap=renameat2 \
-	$(postern-local_LIBS) -lseccomp
+	$(postern-local_LIBS)
 $(addprefix $(B)/tool/,$(filter %-first,$(TOOLS))): $(B)/libcommon.a
 
 check-sweep: all tools
