@@ -94,24 +94,23 @@ mailname_put_head(struct buf *b, struct str sender, struct str recipient)
 	buf_putc(b, '\n');
 }
 
-/* Eight bytes at a time: a byte of `x` is zero where s has an LF; the high bit
- * of each byte that is not zero ends up in `other`, without carries. */
+/* In blocks that a byte can count, so that compilers take many at a time. */
 size_t
 mailname_count_lf(struct str s)
 {
-	const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
-	size_t count = 0, i = 0;
-	for (; i + 8 <= s.n; i += 8) {
-		uint64_t x;
-		memcpy(&x, s.p + i, sizeof(x));
-		x ^= UINT64_C(0x0a0a0a0a0a0a0a0a);
-		uint64_t other = ((x & low) + low) | x | low;
-		/* ~other has one bit per LF, the high one of its byte */
-		count +=
-		    (size_t)((((~other) >> 7) * UINT64_C(0x0101010101010101)) >>
-			     56);
+	enum { LANES = 16, ROUNDS = 255 };
+	size_t count = 0;
+	while (s.n >= LANES) {
+		uint8_t lf[LANES] = { 0 };
+		size_t n = s.n / LANES < ROUNDS ? s.n / LANES : ROUNDS;
+		for (size_t i = 0; i < n * LANES; i += LANES)
+			for (size_t k = 0; k < LANES; k++)
+				lf[k] = (uint8_t)(lf[k] + (s.p[i + k] == '\n'));
+		for (size_t k = 0; k < LANES; k++)
+			count += lf[k];
+		s = str_skip(s, n * LANES);
 	}
-	for (; i < s.n; i++)
+	for (size_t i = 0; i < s.n; i++)
 		count += s.p[i] == '\n';
 	return count;
 }

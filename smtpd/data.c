@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * data: contract in data.h.  Pure.
  */
+#include <endian.h>
 #include <string.h>
 #include "common/limits.h"
 #include "smtpd/data.h"
@@ -93,6 +94,62 @@ take_line_end(struct data *d, struct buf *out)
 	return true;
 }
 
+/* Copies up to the first CR, LF or NUL; how many bytes.  Eight at a time: `low`
+ * has a bit for each byte under CR + 1, and perhaps for one behind such. */
+static size_t
+copy_text(char *to, struct str from)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+
+	while (i + sizeof(uint64_t) <= from.n) {
+		uint64_t x;
+
+		memcpy(&x, from.p + i, sizeof(x));
+		memcpy(to + i, &x, sizeof(x));
+		x = le64toh(x);
+		uint64_t low = (x - ones * ('\r' + 1)) & ~x & (ones << 7);
+		if (low == 0) {
+			i += sizeof(x);
+			continue;
+		}
+		i += (size_t)__builtin_ctzll(low) / 8;
+		if (from.p[i] == '\r' || from.p[i] == '\n' || from.p[i] == '\0')
+			return i;
+		i++; /* a tab, say: copied */
+	}
+	for (; i < from.n && from.p[i] != '\r' && from.p[i] != '\n' &&
+	       from.p[i] != '\0';
+	     i++)
+		to[i] = from.p[i];
+	return i;
+}
+
+/* Whole lines of a body, as nearly all are: bytes taken, 0 when what comes is
+ * not one, or none that fits. */
+static size_t
+take_lines(struct data *d, struct str in, struct buf *out)
+{
+	size_t used = 0;
+
+	while (in.n > 0 && in.p[0] != '.') {
+		char *to = buf_tail(out);
+		size_t room = buf_room(out);
+		size_t n = copy_text(to, str_head(in, room));
+
+		if (n == room || n + 2 > in.n || in.p[n] != '\r' ||
+		    in.p[n + 1] != '\n' ||
+		    (d->max > 0 && d->size + n + 2 > d->max))
+			break;
+		to[n] = '\n';
+		buf_grew(out, n + 1);
+		d->size += n + 2;
+		used += n + 2;
+		in = str_skip(in, n + 2);
+	}
+	return used;
+}
+
 /* One step; *n is how many bytes it took.  MORE: go on. */
 static enum data_status
 step(struct data *d, struct str in, struct buf *out, size_t *n)
@@ -102,6 +159,11 @@ step(struct data *d, struct str in, struct buf *out, size_t *n)
 	*n = 1;
 	switch (d->place) {
 	case PLACE_START:
+		if (d->in_body && d->problem == DATA_GOOD) {
+			*n = take_lines(d, in, out);
+			if (*n > 0)
+				break;
+		}
 		d->place = c == '.' ? PLACE_DOT : PLACE_TEXT;
 		*n = c == '.';
 		break;

@@ -196,6 +196,46 @@ data_loop(void **state)
 			}
 }
 
+/* Bodies of a few kinds of bytes: whole, all is as byte by byte. */
+static void
+data_like_byte_by_byte(void **state)
+{
+	static const char kinds[] = "aaaaaaaaaaaaaaaaa\r\r\n\n.\t\x01\xff\r\0";
+	uint32_t seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		char text[100] = "\r\n", one[160], other[160];
+		struct buf in = BUF_ON(text);
+		struct buf slow = BUF_ON(one), fast = BUF_ON(other);
+		struct data d, e;
+		size_t used, also_used;
+
+		buf_grew(&in, 2);
+		while (buf_room(&in) > 5 && !in.full) {
+			seed = seed * 1103515245 + 12345;
+			size_t kind = (seed >> 16) % (sizeof(kinds) + 30);
+			if (kind < sizeof(kinds) - 1)
+				buf_putc(&in, kinds[kind]);
+			else
+				buf_puts(&in, kind % 4 == 0 ? "\r\n" : "b");
+		}
+		buf_puts(&in, "\r\n.\r\n");
+		data_begin(&d, 90 + seed % 16);
+		data_begin(&e, 90 + seed % 16);
+		bool end = run_data(&d, buf_str(&in), 1, 64, &slow, &used);
+		assert_int_equal(run_data(&e, buf_str(&in), sizeof(text),
+				     1 + seed % 64, &fast, &also_used),
+		    end);
+		assert_int_equal(used, also_used);
+		assert_int_equal(d.problem, e.problem);
+		if (d.problem != DATA_GOOD)
+			continue;
+		assert_int_equal(d.size, e.size);
+		assert_true(str_eq(buf_str(&slow), buf_str(&fast)));
+	}
+}
+
 int
 main(void)
 {
@@ -205,6 +245,7 @@ main(void)
 		cmocka_unit_test(data_size),
 		cmocka_unit_test(data_wrong_bytes_count_over_size),
 		cmocka_unit_test(data_loop),
+		cmocka_unit_test(data_like_byte_by_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
