@@ -29,6 +29,7 @@ enum {
 static struct agent *first, *dead, *dirty_agents;
 static struct destination *dirty_first, *dirty_last;
 static bool reading; /* resumed agents are read */
+static bool finishing;
 static unsigned parked;
 
 static void on_room(struct link *);
@@ -372,8 +373,9 @@ flush_destinations(void)
 void
 agents_flush(void)
 {
-	while (dirty_first != NULL || dirty_agents != NULL) {
-		flush_destinations();
+	while ((dirty_first != NULL && !finishing) || dirty_agents != NULL) {
+		if (!finishing)
+			flush_destinations();
 		while (dirty_agents != NULL) {
 			struct agent *a = dirty_agents;
 			dirty_agents = a->dirty_next;
@@ -381,7 +383,8 @@ agents_flush(void)
 			flush_agent(a);
 		}
 	}
-	hubs_flush();
+	if (!finishing)
+		hubs_flush();
 	if (dead != NULL)
 		free_dead();
 }
@@ -424,7 +427,7 @@ agents_tick(int64_t now_ms)
 	patience_tick(now_ms);
 }
 
-/* ---- start ---- */
+/* ---- start and stop ---- */
 
 void
 agents_resume(void)
@@ -447,4 +450,27 @@ agents_resumed(void)
 		if (a->resuming)
 			return false;
 	return true;
+}
+
+void
+agents_finish(void)
+{
+	finishing = true;
+	for (struct agent *a = first; a != NULL; a = a->after) {
+		struct lot *next;
+		for (struct lot *lot = a->lots; lot != NULL; lot = next) {
+			next = lot->next;
+			if (!lot->sent)
+				agent_give_back(lot);
+		}
+	}
+}
+
+unsigned
+agents_at_work(void)
+{
+	unsigned n = 0;
+	for (const struct agent *a = first; a != NULL; a = a->after)
+		n += a->outstanding > 0 || a->holds > 0 || a->ack_count > 0;
+	return n;
 }

@@ -36,6 +36,10 @@ void agents_let_go(struct agent *);
 void agents_body(uint32_t message, bool there, struct str text);
 /* Sends jobs and acknowledgements; opens and closes agents. */
 void agents_flush(void);
+/* The suite stops: no job is begun any more. */
+void agents_finish(void);
+/* How many have something in flight, or a report that is not acknowledged. */
+unsigned agents_at_work(void);
 /* Looks after time: idle agents, slow ones.  Call every tenth of a second while
  * agents_busy(). */
 void agents_tick(int64_t now_ms);

@@ -77,6 +77,12 @@ notes_is_durable(uint64_t mark)
 	return marks.first == 0 || wish_at(marks.first)->serial > mark;
 }
 
+bool
+notes_pending(void)
+{
+	return marks.first != 0 || replaces.first != 0;
+}
+
 static void
 put_mark(struct buf *out, const struct wish *w)
 {

@@ -31,6 +31,8 @@ void notes_body(uint32_t message);
 /* Asks queued how far it is in making files of what came up to the bound (0:
  * up to now); manage_settled hears of it. */
 void notes_settle(uint64_t bound);
+/* Is a mark or a replacement asked for that is not durable yet? */
+bool notes_pending(void);
 /* Sends what has gathered; call before each wait. */
 void notes_flush(void);
 

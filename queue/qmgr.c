@@ -40,12 +40,13 @@ static const struct sandbox_rule rules[] = {
 };
 
 enum {
-	START_MS = 5000, /* each neighbour may be late so much at the start */
+	START_MS = 5000,  /* each neighbour may be late so much at the start */
+	FINISH_MS = 2000, /* start kills who takes over 2.5 s to stop */
 	TICK_MS = 100,
 	SWEEP_MS = 60000
 };
 
-static enum { INDEXING, RESUMING, RUNNING } phase;
+static enum { INDEXING, RESUMING, RUNNING, FINISHING } phase;
 static int64_t phase_since, last_tick, last_sweep;
 
 static void
@@ -109,6 +110,36 @@ start_up(int64_t now)
 	}
 }
 
+/* The suite stops: what agents have under way is still taken, and acknowledged,
+ * so that it is not done again after the next start. */
+static void
+on_finish(void)
+{
+	if (phase == RUNNING) {
+		agents_finish();
+		phase = FINISHING;
+		phase_since = clock_mono_ms();
+	} else if (phase != FINISHING) {
+		loop_stop();
+	}
+}
+
+static int
+finish(void)
+{
+	int64_t left = phase_since + FINISH_MS - clock_mono_ms();
+	agents_flush();
+	delivery_settle_all();
+	notes_flush();
+	unsigned working = agents_at_work();
+	if (left > 0 && (working > 0 || notes_pending()))
+		return (int)left;
+	if (working > 0)
+		LOG(WARN, "cut-short", F_NUM("agents", working));
+	loop_stop();
+	return 0;
+}
+
 /* Everything that the packets of this round have led to is sent here, so that
  * one system call carries as much as can be. */
 static int
@@ -116,6 +147,8 @@ before_wait(void)
 {
 	int64_t now = clock_mono_ms();
 	int64_t wait = -1;
+	if (phase == FINISHING)
+		return finish();
 	if (phase != RUNNING)
 		start_up(now);
 	if (phase == RUNNING)
@@ -175,6 +208,7 @@ main(int argc, char **argv)
 			"postern-qmgr(8).\n",
 		.on_link = on_link,
 		.on_reload = on_reload,
+		.on_finish = on_finish,
 	};
 	static const struct sandbox_dir dirs[] = { { .fd = ROLE_FD_CONTROL } };
 	static const struct sandbox sandbox = {

@@ -459,7 +459,8 @@ serve(void)
 		/* qmgr is away: the server need not wait for it */
 		if (d.job_fd < 0 && d.conn.fd >= 0)
 			end_connection(true);
-		if (!wait_idle()) {
+		bool forgotten = d.job_fd < 0 && d.control < 0;
+		if (forgotten || !wait_idle()) {
 			LOG(WARN, "reports-lost",
 			    F_NUM("count", d.reports.waiting));
 			return;

@@ -735,3 +735,45 @@ def test_no_more_idle_locals_than_a_hundred():
             while not agent.at_end():  # its acknowledgement comes first
                 pass
         agents[2].quiet("J", 0.1)
+
+
+def test_a_stop_takes_the_reports_under_way():
+    with World() as w:
+        w.told()
+        id_ = w.note(["bob@virtual.example"])
+        w.virtual()
+        local = w.local()
+        job = local.job()
+        out = w.note(["a@b.example"])
+        remote = w.connect("b.example")
+        slow = remote.job()
+        waits = w.note(["c@b.example"])
+        w.role.channel.send(b"Q")
+        remote.quiet("J")
+        assert w.role.process.poll() is None
+        local.report(job)
+        w.wait_marks([(id_, 0, "K")])
+        local.wait_acks([(id_, 0)])
+        remote.report(slow)
+        w.wait_marks([(out, 0, "K")])
+        remote.wait_acks([(out, 0)])
+        assert remote.at_end(1)  # and what waits got no job
+        assert w.role.process.wait(1) == 0
+        assert f"event=attempt qid={waits:016x}" not in w.role.log()
+        assert "cut-short" not in w.role.log()
+
+
+def test_a_stop_does_not_wait_for_ever():
+    with World() as w:
+        w.told()
+        w.note(["bob@virtual.example"])
+        w.virtual()
+        w.local().job()
+        w.role.channel.send(b"Q")
+        assert w.role.process.wait(2.4) == 0
+        assert "event=cut-short agents=1" in w.role.log()
+        # nothing under way: at once
+    with World() as w:
+        w.told()
+        w.role.channel.send(b"Q")
+        assert w.role.process.wait(0.5) == 0

@@ -10,6 +10,7 @@ import pytest
 
 from roles import Role, body_fd, packet, pair, receive, text, u8, u32, u64
 from smtp_peer import Peer
+from suite import wait_for
 
 MESSAGE = b"Subject: crepes\n\n.hello\n..\nbye\n"
 
@@ -442,6 +443,21 @@ def test_reports_are_kept_for_a_new_qmgr():
             b.sock.close()
             time.sleep(0.3)
             assert peer.lines[-1] == b"QUIT"
+
+
+def test_reports_that_nobody_can_take_keep_nobody():
+    """The template is gone: no new job socket can come."""
+    with Remote(timeoutremote="5") as r:
+        with Peer() as peer:
+            a = r.connect(peer)
+            a.job()
+            a.reports(1)
+            r.channel.send(b"Q")
+            r.dial.close()
+            assert r.process.wait(5) == 0
+            a.sock.close()
+            wait_for(lambda: "reports-lost count=1" in r.log(), 5,
+                     "the child's last word")
 
 
 def test_bad_packets_from_the_neighbours(remote):

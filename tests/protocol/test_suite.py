@@ -13,6 +13,7 @@ import uuid
 
 import pytest
 
+from smtp_peer import Peer
 from suite import BIN, TOP, Suite, wait_for
 
 ROLES = ["listen-smtp", "listen-pop3", "smtpd", "popup", "queued", "qmgr",
@@ -415,3 +416,24 @@ def test_usage():
         out = subprocess.run([str(BIN / "postern"), *args],
                              capture_output=True, text=True)
         assert out.returncode == code, (args, out)
+
+
+def test_a_stop_makes_no_copies():
+    """What the next hop is about to answer is marked before the end."""
+    taken = []
+
+    def slowly(conn, line):
+        taken.append(time.monotonic())
+        time.sleep(1)
+        return b"250 2.0.0 taken\r\n"
+
+    with Peer({"BODY": slowly}) as peer, Suite(
+            "--no-first-message", "--control", "relayclients=127.0.0.1",
+            "--route", f"far.test=127.0.0.1:{peer.address[1]}") as s:
+        with smtplib.SMTP(*s.smtp) as smtp:
+            smtp.sendmail("a@b.test", "bob@far.test", "Subject: one\n\nx\n")
+        wait_for(lambda: taken, 10, "the message at the next hop")
+        s.stop()
+        s.start()
+        s.wait_log("event=scheduling messages=0", count=2)
+        assert len(taken) == 1
