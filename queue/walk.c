@@ -8,6 +8,7 @@
 
 enum {
 	LOOK_AT = 4096,	     /* messages and recipients for one answer */
+	STEPS = 1024,	     /* of matching patterns count as one of these */
 	OBEY_AT_ONCE = 2048, /* recipients that one order changes */
 	ENTRY_MAX = 3600     /* bytes of one recipient in a list */
 };
@@ -84,6 +85,14 @@ next_message(struct walk *w)
 	w->rcpt = 0;
 }
 
+/* What it costs to match a pattern: many * in a long one have it compared anew
+ * at each byte of the text. */
+static unsigned
+effort(struct str pattern, struct str text)
+{
+	return (unsigned)(pattern.n * text.n / STEPS);
+}
+
 /* The first recipient to look at of the message that the walk stands at; 0:
  * none, or it does not match. */
 static uint32_t
@@ -97,6 +106,7 @@ enter(struct walk *w)
 		.birth = m->birth,
 		.size = m->size,
 		.sender = names_str(m->sender) };
+	w->looked += effort(w->what.sender, s.sender);
 	if (!selection_message(&w->what, &s))
 		return 0;
 	if (w->rcpt == 0)
@@ -108,10 +118,13 @@ static bool
 matches(struct walk *w, uint32_t rcpt)
 {
 	const struct rcpt *r = rcpt_at(rcpt);
+	struct str address = names_str(r->name);
+	struct str text = names_str(r->text);
 	char state = state_letter(r);
-	w->looked++;
-	return state != '\0' && selection_rcpt(&w->what, state,
-				    names_str(r->name), names_str(r->text));
+	w->looked += 1 + effort(w->what.rcpt, address) +
+		     effort(w->what.domain, address) +
+		     effort(w->what.reason, text);
+	return state != '\0' && selection_rcpt(&w->what, state, address, text);
 }
 
 static uint64_t

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from qmgr_world import BODY, World, take
-from roles import BIN, u32, u64
+from roles import BIN, text, u32, u64
 
 REASON = "4.4.1 connection to mx.hamburger.edu refused"
 
@@ -290,6 +290,25 @@ def test_filters():
         assert "of 1 message " in ordered(
             w, [(a, 1, "D")], "delete", "--limit=1")
         assert found() == [cx]
+
+
+def test_costly_patterns():
+    """Nobody waits for qmgr while it matches: it answers in more parts."""
+    with World() as w:
+        w.told()
+        n, long = 2000, "a" * 60 + "@" + ("a" * 60 + ".") * 3 + "example"
+        for _ in range(n):
+            w.note([long], sender=long, fd=False)
+        w.wait_status(messages=n)
+        costly = "*" + "a*" * 150 + "example"
+        with w.control() as s:
+            for what, cursor_is_0 in (("*@*", True), (costly, False)):
+                s.send(b"L" + u64(0) + u64(0) * 5 + text("") + text(what) +
+                       text("") + text("no such reason") + text(""))
+                assert (take(s, "l").u64() == 0) == cursor_is_0
+        out = w.postern("list", "--json", "--sender", costly, "--recipient",
+                        costly, "--domain", "*" + "a*" * 90 + "example")
+        assert out.count("\n") == n
 
 
 def test_stats():

@@ -131,7 +131,7 @@ def test_endless_lines(tmp_path):
     """Of foreign text full of what looks like our fields, in no line."""
     with gzip.open(tmp_path / "log.gz", "wb") as f:
         f.write(STORY[1].encode() + b'"')
-        for _ in range(4):
+        for _ in range(16):
             f.write(b" qid= sid= bounce=" * 50000)
         f.write(b'"\n' + bytes(10000000) + STORY[4].encode())
     begun = time.monotonic()
