@@ -96,12 +96,11 @@ refuse(struct fsck *f, size_t i, const char *what)
 	files[i].there = false;
 }
 
-/* Keeps the old file under a second name, in quarantine. */
+/* Keeps the old file under a second name, `to`, in quarantine. */
 static int
-keep_old(const struct fsck *f, size_t i)
+keep_old(const struct fsck *f, size_t i, char to[FSCK_PATH])
 {
 	char path[FSCK_PATH];
-	char to[FSCK_PATH];
 	stamped("quarantine/mended-", i, clock_now_us(), to);
 	if (linkat(f->dirfd, path_of(i, path), f->dirfd, to, 0) < 0)
 		return errno;
@@ -114,24 +113,26 @@ replace(const struct fsck *f, size_t i, const char *p)
 {
 	static const char making[] = "journal/new";
 	char path[FSCK_PATH];
+	char kept[FSCK_PATH];
 	struct str bytes = { .p = p, .n = (size_t)files[i].size };
-	int e = keep_old(f, i);
+	int e = keep_old(f, i, kept);
 	if (e != 0)
 		return e;
 	int fd = openat(f->dirfd, making,
 	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return errno;
-	if (io_pwrite_all(fd, bytes, 0) < 0 || fsync(fd) < 0)
+	if (fd < 0 || io_pwrite_all(fd, bytes, 0) < 0 || fsync(fd) < 0)
 		e = errno;
-	if (close(fd) < 0 && e == 0)
+	if (fd >= 0 && close(fd) < 0 && e == 0)
 		e = errno;
 	if (e == 0 &&
 	    renameat(f->dirfd, making, f->dirfd, path_of(i, path)) < 0)
 		e = errno;
-	if (e != 0)
-		(void)unlinkat(f->dirfd, making, 0); /* swept at the start */
-	return e != 0 ? e : fsck_sync_dir(f, "journal");
+	if (e == 0)
+		return fsck_sync_dir(f, "journal");
+	(void)unlinkat(f->dirfd, making, 0); /* swept at the start */
+	/* or what is in quarantine is what queued goes on writing to */
+	(void)unlinkat(f->dirfd, kept, 0);
+	return e;
 }
 
 /* ---- headers ---- */

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import random
 import re
 import smtplib
 import socket
@@ -16,7 +17,7 @@ import uuid
 
 import pytest
 
-from spools import RCPT, Listen, Qmgr
+from spools import RCPT, Listen, Place, Qmgr, fill, flip, records, told
 from queued_world import Stream, World, message
 from suite import Suite, wait_for
 
@@ -211,3 +212,76 @@ def test_a_full_ring_and_no_room_for_files():
             assert left <= set(q.notes) and not set(done) & set(q.notes)
             for i in sorted(left)[::7]:
                 assert q.open(i)[1] == ids[i]
+
+
+@pytest.mark.parametrize("what", ["bytes", "inodes"])
+def test_fsck_without_room(what):
+    """What cannot be mended now is left as it was, and mended later."""
+    with small_disk("tmpfs", 40, 900) as disk, Place() as place:
+        place.root, root = disk, place.root
+        floors = {"spoolfloormb": "0", "spoolfloorinodes": "0"}
+        place.spool = disk / "var/spool/postern"
+        place.spool.parent.mkdir(parents=True)
+        try:
+            with place.world(floors) as w:
+                left, _ = fill(w, random.Random(1), 150)
+            path = max((place.spool / "journal" / n
+                        for n in place.files("journal")),
+                       key=lambda p: len(records(p)))
+            a, _, kind, _, hit = next(
+                r for r in records(path) if r[2] == "A" and r[4] in left)
+            flip(path, a + 70, b"\xff\xff")
+            before = place.files(".")
+            (eat_bytes if what == "bytes" else eat_inodes)(disk, 0)
+            for _ in range(2):
+                out = place.fsck("--repair", "--quiet", code=4).stdout
+                assert re.search("failed .*No space", out), out
+                assert place.files(".") == before
+            give_back(disk)
+            place.fsck("--repair", "--quiet", code=1)
+            place.fsck("--quiet", code=0)
+            with place.world(floors) as w:
+                assert set(left) - set(told(w)) <= {hit}
+        finally:
+            place.root = root
+
+
+@pytest.mark.parametrize("kind, what", PAIRS if FULL else PAIRS[:2])
+def test_orders_without_room(kind, what):
+    """Hold, release and delete have the ring's reserve, and last; settle says
+    that it is not done, and is, when there is room."""
+    with small_disk(kind) as disk, Suite(
+            *OPTIONS, "--control", "spoolfloormb=0", "--control",
+            "spoolfloorinodes=0", "--control", "concurrencylocal=0",
+            folder=str(disk / "s")) as s:
+        mail = Mail(s)
+        for _ in range(12):
+            assert mail.send(30000) == "250"
+
+        def ids(*args):
+            out = s.postern("queue", "list", "--json", *args, check=False)
+            return re.findall(r'^{"id":"(\w+)"', out.stdout, re.M)
+        wait_for(lambda: len(ids()) == 12, 10, "12 messages")
+        gone, kept, *rest = ids()
+        time.sleep(1)
+        (eat_bytes if what == "bytes" else eat_inodes)(disk, 0)
+        settle = subprocess.Popen(
+            [str(s.env["BIN"]) + "/postern", "queue", "settle"],
+            env={**os.environ, "POSTERN_ROOT": s.folder},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        s.postern("queue", "hold", kept)
+        s.postern("queue", "delete", gone)
+        s.postern("queue", "hold", *rest)
+        s.postern("queue", "release", *rest)
+        time.sleep(1)
+        assert settle.poll() is None, settle.communicate()
+        os.kill(s.roles()["queued"], 9)
+        time.sleep(1.5)
+        assert gone not in ids() and ids("--state", "held") == [kept]
+        give_back(disk)
+        out, errors = settle.communicate(timeout=40)
+        assert settle.returncode == 0 and "files" in out, (out, errors)
+        files = {p.name for p in
+                 (disk / "s/var/spool/postern/mess").rglob("?" * 16)}
+        assert files >= {kept, *rest}
+        assert gone not in ids() and ids("--state", "held") == [kept]
