@@ -9,8 +9,10 @@
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/die.h"
+#include "send/passwdfile.h"
 
 static const char owner_name[] = "posternm";
+static const char unusable[] = "5.2.1 this user's entry is not usable";
 
 /* Copies what we need; false when a field does not fit. */
 static bool
@@ -64,6 +66,12 @@ look_up(struct str name, struct account *out, enum verdict *verdict,
 	const char *cname = buf_cstr(&b);
 	if (!is_user_name(name) || cname == NULL)
 		return false;
+	static struct passwdfile file = { .path = "/etc/passwd",
+		.order_path = "/etc/nsswitch.conf" };
+	if (passwdfile_find(&file, name, out)) {
+		*text = unusable;
+		return out->home[0] == '/';
+	}
 	errno = 0;
 	const struct passwd *pw = getpwnam(cname);
 	if (pw == NULL) {
@@ -75,7 +83,7 @@ look_up(struct str name, struct account *out, enum verdict *verdict,
 		}
 		return false;
 	}
-	*text = "5.2.1 this user's entry is not usable";
+	*text = unusable;
 	return take(out, pw) && out->home[0] == '/';
 }
 

@@ -5,9 +5,11 @@ LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 	send/dotqmail.o send/reports.o send/programenv.o send/runner.o
 postern-local_OBJS := send/local.o $(LOCAL_OBJS)
 postern-local_STATIC := yes
-postern-become_OBJS := send/become.o send/child.o send/account.o send/spawn.o send/guard.o
+postern-become_OBJS := send/become.o send/child.o send/account.o \
+	send/passwdfile.o send/spawn.o send/guard.o
 
-TESTS += test_local_names test_dotqmail
+TESTS += test_local_names test_dotqmail test_passwdfile
+test_passwdfile_OBJS := tests/unit/test_passwdfile.o send/passwdfile.o
 test_local_names_OBJS := tests/unit/test_local_names.o send/mailname.o \
 	send/headscan.o send/seen.o
 test_dotqmail_OBJS := tests/unit/test_dotqmail.o send/dotqmail.o \
