@@ -51,8 +51,11 @@ class Dns(threading.Thread):
             if answer is None:
                 continue
             status, records, n = answer
-            self.sock.send(b"A" + u32(key) + u8(status) + u8(0) + u32(60)
-                           + u32(n) + records)
+            try:
+                self.sock.send(b"A" + u32(key) + u8(status) + u8(0) + u32(60)
+                               + u32(n) + records)
+            except OSError:
+                return
 
 
 class Dial(Role):

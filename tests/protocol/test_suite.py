@@ -127,6 +127,9 @@ def test_reload_changes_settings_all_or_nothing(suite):
 
 
 def test_status_show_check_sandbox(suite):
+    # the reload of the test before may still be starting roles
+    wait_for(lambda: suite.postern("status", check=False).returncode == 0, 10,
+             "every role")
     status = suite.postern("status").stdout
     assert max(map(len, status.splitlines())) <= 80
     assert "queue " in status and "listen-smtp" in status

@@ -74,6 +74,13 @@ def test_a_failed_first_message_leaves_no_suite(tmp_path):
     assert is_free(tmp_path)
 
 
+def heed_signals():
+    """What nohup(1) ignores, or a shell for its background jobs, would stay
+    ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM,
                                     signal.SIGHUP, signal.SIGKILL])
 def test_cut_short_it_leaves_no_suite(tmp_path, number):
@@ -82,7 +89,8 @@ def test_cut_short_it_leaves_no_suite(tmp_path, number):
         one = subprocess.Popen(
             [TRY, str(folder)], env={**os.environ, "POSTERN_BIN": str(BIN)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True)
+            stderr=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=heed_signals)
         time.sleep(wait)
         os.killpg(one.pid, number)
         one.wait(20)
