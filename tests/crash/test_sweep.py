@@ -59,7 +59,7 @@ def test_a_planted_fault_is_found(tmp_path, tool, role, call, says):
     text, code = sweep(
         "--bin", str(with_fault(tmp_path / "bin", f"postern-{role}", tool)),
         "--workload", "accept", "--role", role, "--call", call, "--sample",
-        "1", "--scope", "all", "--when", "entry", "--jobs", "1", "--log",
+        "3", "--scope", "all", "--when", "entry", "--jobs", "1", "--log",
         str(log))
     assert code == 1
     found = failures(log)
