@@ -100,6 +100,15 @@ class Suite:
             f"{pattern!r} in the log")
 
 
+def children(pid):
+    """Pids of a process's children; none when it is gone."""
+    try:
+        return [int(p) for p in pathlib.Path(
+            f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 def wait_for(test, seconds, what):
     """Calls test until it is true; its value.  Fails after seconds."""
     end = time.monotonic() + seconds

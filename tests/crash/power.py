@@ -17,7 +17,7 @@ import time
 import traceback
 
 import power_cuts
-from power_check import BAD, COUNTS, Result
+from power_check import COUNTS, Result
 from power_world import BIN, BUILD
 
 FILE_SYSTEMS = ("ext4", "xfs")

@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from suite import BIN, BUILD, TOP, wait_for  # noqa: E402
+from suite import BIN, BUILD, TOP, children, wait_for  # noqa: E402
 
 from power_load import ALIAS, NOW, USERS, Net  # noqa: E402
 
@@ -173,10 +173,8 @@ class World:
         """Every process of the suite, at once; returns when all are gone."""
         if not self.process:
             return
-        pid = self.process.pid
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-        for child in children.read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+        for child in children(self.process.pid):
+            os.kill(child, signal.SIGKILL)
         self.process.wait(60)
         self.process = None
 

@@ -10,7 +10,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent
                        / "protocol"))
-from queued_world import Listen, Qmgr, World, digest  # noqa: E402
+from queued_world import Listen, Qmgr, World  # noqa: E402
 from roles import BIN  # noqa: E402
 
 RCPT = "bob@tester.example"

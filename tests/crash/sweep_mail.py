@@ -85,16 +85,11 @@ class Hop(Peer):
                 "refuse": b"550 5.1.1 no such user\r\n"}[self.mode]
 
     def body(self, conn, pending):
-        while b"\r\n.\r\n" not in b"\r\n" + pending:
-            more = conn.recv(1 << 20)
-            if not more:
-                raise ConnectionError
-            pending += more
-        data, rest = (b"\r\n" + pending).split(b"\r\n.\r\n", 1)
+        data, rest = self.read_body(conn, pending)
         if not data:  # nobody was good enough
             conn.sendall(b"554 5.5.1 no recipients\r\n")
             return rest
-        token, digest = token_and_hash(data[2:] + b"\r\n")
+        token, digest = token_and_hash(data)
         with self.lock:
             self.taken[token].append((time.monotonic(), digest))
         conn.sendall(b"250 2.0.0 taken\r\n")

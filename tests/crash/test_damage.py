@@ -447,7 +447,7 @@ def test_fsck_writes_a_header_anew(place, kind):
 
 
 def test_a_segment_copied_over_another(place):
-    (a, list_), (b, other) = some_segment(place, -1), some_segment(place, 0)
+    (a, _), (b, other) = some_segment(place, -1), some_segment(place, 0)
     shutil.copyfile(a, b)
     with place.world() as w:
         check(place, told(w), {i for *_, i in other}, True)

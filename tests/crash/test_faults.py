@@ -28,7 +28,7 @@ import pytest
 
 import spools
 from queued_world import frame
-from suite import Suite, wait_for
+from suite import Suite, children, wait_for
 
 FULL = os.environ.get("POSTERN_FAULTS") == "full"
 pytestmark = pytest.mark.skipif(
@@ -131,14 +131,6 @@ row("qmgr", "sendmsg,sendto", "ENOMEM ENOBUFS", "small", "late",
     when="1..3")
 row("become", "recvmsg", "ENOMEM", "start-local", "late", when="1..3")
 row("userd", "recvmsg,recvfrom", "ENOMEM", "small", "soft", when="1..3")
-
-
-def children(pid):
-    try:
-        return [int(p) for p in pathlib.Path(
-            f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 class Fault:

@@ -17,20 +17,12 @@ import time
 
 import pytest
 
-from suite import Suite, wait_for
+from suite import Suite, children, wait_for
 
 KILLS = int(os.environ.get("POSTERN_KILLS", "3"))
 SEED = int(os.environ.get("POSTERN_SEED", str(int(time.time()))))
 ROLES = ["listen-smtp", "smtpd", "queued", "qmgr", "become", "userd", "local",
          "settle", "session"]
-
-
-def children(pid):
-    try:
-        return [int(p) for p in pathlib.Path(
-            f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def victims(suite, role):

@@ -20,8 +20,8 @@ import time
 
 import pytest
 
-from suite import Suite, wait_for
-from test_kill import KILLS, SEED, children
+from suite import Suite, children, wait_for
+from test_kill import KILLS, SEED
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "protocol"))
 from smtp_peer import Peer  # noqa: E402

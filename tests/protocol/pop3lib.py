@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Plays every neighbour of postern-popup and postern-pop3d: start and listen-pop3 for the template, userd and become for the
 login.  The two programs are the real ones, in their sandboxes; pop3d runs as an ordinary user when the test is root."""
-import array, os, pwd, shutil, signal, socket, struct, subprocess, sys, tempfile, threading, time
+import os, pwd, shutil, socket, struct, subprocess, tempfile, threading
 
 BIN = os.environ.get("POSTERN_BIN") or os.path.join(os.environ.get("POSTERN_BUILD") or os.path.join(os.path.dirname(__file__), "../../build"), "bin")
 ROOT = os.geteuid() == 0

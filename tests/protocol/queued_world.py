@@ -12,8 +12,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, Fields, pair, packet, receive, text, u8, u32, u64
-from suite import wait_for
+from roles import BIN, pair, packet, receive, text, u8, u32, u64
+from suite import children, wait_for
 
 CONTROL = {"me": "tester.example", "locals": "tester.example",
            "journalsegmentmb": "1", "journalsegments": "8"}
@@ -88,10 +88,7 @@ class World:
     def queued_pid(self):
         if not self.wrap:
             return self.process.pid
-        kids = pathlib.Path(
-            f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        ).read_text().split()
-        return int(kids[0])
+        return children(self.process.pid)[0]
 
     def kill(self):
         os.kill(self.queued_pid(), signal.SIGKILL)

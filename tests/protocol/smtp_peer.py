@@ -113,13 +113,19 @@ class Peer:
             if verb == "DATA" and reply.startswith(b"354"):
                 pending = self.body(conn, pending)
 
-    def body(self, conn, pending):
+    @staticmethod
+    def read_body(conn, pending):
+        """The message (nothing at all: b"") and what came behind its end."""
         while b"\r\n.\r\n" not in b"\r\n" + pending:
             more = conn.recv(1 << 20)
             if not more:
                 raise ConnectionError
             pending += more
         data, rest = (b"\r\n" + pending).split(b"\r\n.\r\n", 1)
-        self.bodies.append(data[2:] + b"\r\n" if data else b"")
+        return data[2:] + b"\r\n" if data else b"", rest
+
+    def body(self, conn, pending):
+        data, rest = self.read_body(conn, pending)
+        self.bodies.append(data)
         self.answer(conn, "BODY", b"")
         return rest

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """postern-dial: the test plays start, qmgr, remote and dnsd."""
 import os
-import select
 import socket
 import subprocess
 import threading

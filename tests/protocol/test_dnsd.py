@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from roles import Role, packet, receive, text, u32
+from roles import Role, packet, text, u32
 
 A, PTR, MX, TXT, AAAA, TLSA = 1, 12, 15, 16, 28, 52
 OK, NO_NAME, NO_RECORD, FAILED, BOGUS = range(5)

@@ -2,7 +2,6 @@
 """postern-become and postern-local: what qmgr sees, and what is in Maildirs."""
 import os
 import pathlib
-import pwd
 import shutil
 import signal
 import socket
@@ -12,7 +11,7 @@ import time
 import pytest
 
 from local_harness import (Agent, Become, OWNER, ROOT, User, body_fd, new,
-                           packet, pair, receive, text, u32, u64, wait_until)
+                           packet, text, u32, u64, wait_until)
 
 BOB = ("bob@hamburger.edu", "hamburger.edu/bob")
 needs_root = pytest.mark.skipif(not ROOT, reason="makes users: needs root")

@@ -8,7 +8,7 @@ The dialogues in pop3/ run against pop3d with two messages, one behaviour per fi
   S: text     the server's next line
   S.          the server closes
 """
-import fcntl, glob, os, pathlib, poplib, random, shutil, signal, socket, struct, subprocess, tempfile, threading, time
+import glob, os, pathlib, poplib, random, shutil, signal, socket, struct, subprocess, tempfile, threading, time
 import pytest
 import pop3lib
 from pop3lib import Client, Pop3d, Popup, maildir, tcp_pair, OWNER, ROOT, TIME

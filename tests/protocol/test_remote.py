@@ -2,13 +2,12 @@
 """postern-remote against servers of every kind.  The test plays start, dial and
 qmgr: it connects, hands the socket over, and gives jobs."""
 import os
-import select
 import socket
 import time
 
 import pytest
 
-from roles import Role, body_fd, packet, pair, receive, text, u8, u32, u64
+from roles import Role, body_fd, packet, receive, text, u8, u32, u64
 from smtp_peer import Peer
 from suite import wait_for
 

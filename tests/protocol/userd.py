@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, packet, pair, receive, text, u32, u64
+from roles import BIN, packet, pair, receive, text, u64
 
 NOBODY = 65534
 

@@ -10,41 +10,7 @@
 #include "queue/destination.h"
 #include "queue/index.h"
 #include "queue/names.h"
-
-static uint64_t next_id = 1;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	names_init();
-	index_init();
-	destinations_init();
-	return 0;
-}
-
-static struct destination *
-fresh(void)
-{
-	static unsigned count;
-	char name[32];
-	int n = snprintf(name, sizeof(name), "d%u.example", count++);
-	struct str key = { .p = name, .n = (size_t)n };
-	return destination_get(SCHEDULE_REMOTE, key, key);
-}
-
-/* A message of that sender with n recipients, all queued at d. */
-static uint32_t
-put(struct destination *d, struct str sender, unsigned n)
-{
-	uint32_t m = index_add(next_id++, 5, 100, sender, 0);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t r = index_add_rcpt(m, i, STR("x@y"));
-		rcpt_set(r, RCPT_QUEUED);
-		destination_put(d, m, r, names_take(STR("box")));
-	}
-	return m;
-}
+#include "tests/unit/destinations.h"
 
 static uint32_t
 take(struct destination *d)
@@ -62,14 +28,14 @@ take(struct destination *d)
 static void
 senders_take_turns(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	uint32_t bulk[10], other[2];
 	(void)state;
 	for (unsigned i = 0; i < 10; i++)
-		bulk[i] = put(d, STR("bulk@x"), 1);
+		bulk[i] = destination_mail(d, STR("bulk@x"), 1);
 	for (unsigned i = 0; i < 2; i++)
-		other[i] = put(d, STR("bob@x"), 1);
-	uint32_t single = put(d, STR("jane@x"), 1);
+		other[i] = destination_mail(d, STR("bob@x"), 1);
+	uint32_t single = destination_mail(d, STR("jane@x"), 1);
 	assert_int_equal(d->waiting, 13);
 	const uint32_t want[] = { bulk[0], other[0], single, bulk[1], other[1],
 		bulk[2], bulk[3], bulk[4], bulk[5], bulk[6], bulk[7], bulk[8],
@@ -82,10 +48,10 @@ senders_take_turns(void **state)
 static void
 a_lot_is_one_message_of_at_most_100(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
-	uint32_t m = put(d, STR("a@x"), 250);
-	uint32_t other = put(d, STR("a@x"), 1);
+	uint32_t m = destination_mail(d, STR("a@x"), 250);
+	uint32_t other = destination_mail(d, STR("a@x"), 1);
 	assert_int_equal(d->waiting, 4);
 	/* the first hundred are as good as anybody's, the rest is bulk */
 	const unsigned sizes[] = { 100, 1, 100, 50 };
@@ -104,14 +70,15 @@ a_lot_is_one_message_of_at_most_100(void **state)
 static void
 better_ranks_go_first_and_none_starves(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	unsigned seen[RANKS] = { 0 };
 	(void)state;
 	for (unsigned i = 0; i < 60; i++)
-		(void)put(d, STR(""), 1);
-	(void)put(d, STR("news@x"), 10000); /* 1 normal lot, 99 of bulk */
+		(void)destination_mail(d, STR(""), 1);
+	(void)destination_mail(
+	    d, STR("news@x"), 10000); /* 1 normal lot, 99 of bulk */
 	for (unsigned i = 0; i < 90; i++)
-		(void)put(d, STR("bob@x"), 1);
+		(void)destination_mail(d, STR("bob@x"), 1);
 	assert_int_equal(d->waiting_of[RANK_NORMAL], 91);
 	assert_int_equal(d->waiting_of[RANK_BULK], 99);
 	assert_int_equal(d->waiting_of[RANK_BOUNCE], 60);
@@ -131,10 +98,10 @@ better_ranks_go_first_and_none_starves(void **state)
 static void
 a_sender_of_many_messages_is_bulk(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
 	for (unsigned i = 0; i < 150; i++)
-		(void)put(d, STR("many@x"), 1);
+		(void)destination_mail(d, STR("many@x"), 1);
 	assert_int_equal(d->waiting_of[RANK_NORMAL], 100);
 	assert_int_equal(d->waiting_of[RANK_BULK], 50);
 	while (take(d) != 0)
@@ -144,9 +111,9 @@ a_sender_of_many_messages_is_bulk(void **state)
 static void
 normal_mail_opens_one_more_beside_bulk(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
-	(void)put(d, STR("bob@x"), 1);
+	(void)destination_mail(d, STR("bob@x"), 1);
 	d->open = 1;
 	assert_false(destination_needs_agent(d));
 	d->flying_of[RANK_BULK] = 1;
@@ -161,11 +128,11 @@ normal_mail_opens_one_more_beside_bulk(void **state)
 static void
 what_is_put_back_comes_next(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
-	uint32_t a1 = put(d, STR("a@x"), 1);
-	uint32_t a2 = put(d, STR("a@x"), 1);
-	uint32_t b1 = put(d, STR("b@x"), 1);
+	uint32_t a1 = destination_mail(d, STR("a@x"), 1);
+	uint32_t a2 = destination_mail(d, STR("a@x"), 1);
+	uint32_t b1 = destination_mail(d, STR("b@x"), 1);
 	struct lot *lot = destination_take(d);
 	assert_int_equal(lot->message, a1);
 	destination_back(d, lot);
@@ -182,16 +149,16 @@ what_is_put_back_comes_next(void **state)
 static void
 ten_messages_need_one_connection(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
 	assert_false(destination_needs_agent(d));
 	for (unsigned i = 0; i < 10; i++)
-		(void)put(d, STR("a@x"), 1);
+		(void)destination_mail(d, STR("a@x"), 1);
 	assert_true(destination_needs_agent(d));
 	d->open = 1;
 	assert_false(destination_needs_agent(d));
 	for (unsigned i = 0; i < 11; i++)
-		(void)put(d, STR("a@x"), 1);
+		(void)destination_mail(d, STR("a@x"), 1);
 	assert_true(destination_needs_agent(d)); /* 21 wait for one */
 	d->open = 2;
 	assert_false(destination_needs_agent(d));
@@ -203,7 +170,7 @@ ten_messages_need_one_connection(void **state)
 static void
 concurrency_grows_and_shrinks(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	(void)state;
 	assert_int_equal(d->limit, LIMIT_FIRST);
 	for (unsigned i = 0; i < 1000; i++)
@@ -251,14 +218,14 @@ is_queued(uint32_t rcpt)
 static void
 what_was_removed_goes_and_turns_stay(void **state)
 {
-	struct destination *d = fresh();
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	uint32_t m[7];
 	(void)state;
 	destination_trim(d, is_queued);
 	static const char *const from[] = { "a@x", "b@x", "c@x", "a@x", "a@x",
 		"c@x", "b@x" };
 	for (size_t i = 0; i < N_ELEMENTS(m); i++)
-		m[i] = put(d, str_of(from[i]), 2);
+		m[i] = destination_mail(d, str_of(from[i]), 2);
 	destination_trim(d, is_queued);
 	assert_int_equal(d->waiting, 7);
 	static const size_t gone[] = { 1, 3, 6 }; /* all of b's, one of a's */
@@ -275,7 +242,7 @@ what_was_removed_goes_and_turns_stay(void **state)
 			assert_int_equal(destination_peek(d)->n, 1);
 		assert_int_equal(take(d), want[i]);
 	}
-	uint32_t last = put(d, STR("a@x"), 1);
+	uint32_t last = destination_mail(d, STR("a@x"), 1);
 	rcpt_set(message_at(last)->first, RCPT_MARKING);
 	destination_trim(d, is_queued);
 	assert_int_equal(d->waiting, 0);
@@ -298,5 +265,5 @@ main(void)
 		cmocka_unit_test(what_failed_is_remembered_a_while),
 		cmocka_unit_test(what_was_removed_goes_and_turns_stay),
 	};
-	return cmocka_run_group_tests(tests, set_up, NULL);
+	return cmocka_run_group_tests(tests, destinations_set_up, NULL);
 }

@@ -10,40 +10,19 @@
 #include "queue/index.h"
 #include "queue/names.h"
 #include "queue/places.h"
+#include "tests/unit/destinations.h"
 
 enum { N = 20, MANY = 64 };
 
-static uint64_t next_id = 1;
 static struct destination *held[MANY];
 static uint32_t place[MANY];
 static unsigned held_count;
 
 static struct destination *
-make(enum schedule_channel kind)
-{
-	static unsigned count;
-	char name[32];
-	int n = snprintf(name, sizeof(name), "d%u.example", count++);
-	struct str key = { .p = name, .n = (size_t)n };
-	return destination_get(kind, key, key);
-}
-
-static void
-put(struct destination *d, struct str sender, unsigned n)
-{
-	uint32_t m = index_add(next_id++, 5, 100, sender, 0);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t r = index_add_rcpt(m, i, STR("x@y"));
-		rcpt_set(r, RCPT_QUEUED);
-		destination_put(d, m, r, 0);
-	}
-}
-
-static struct destination *
 with_mail(struct str sender)
 {
-	struct destination *d = make(SCHEDULE_REMOTE);
-	put(d, sender, 1);
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
+	(void)destination_mail(d, sender, 1);
 	return d;
 }
 
@@ -61,11 +40,11 @@ with_any_mail(void)
 static struct destination *
 of_rank(enum rank rank)
 {
-	struct destination *d = make(SCHEDULE_REMOTE);
+	struct destination *d = destination_fresh(SCHEDULE_REMOTE);
 	if (rank == RANK_BOUNCE) {
-		put(d, STR(""), 1);
+		(void)destination_mail(d, STR(""), 1);
 	} else {
-		put(d, STR("news@x"), 101);
+		(void)destination_mail(d, STR("news@x"), 101);
 		lot_free(destination_take(d)); /* the first hundred */
 	}
 	assert_int_equal(destination_rank(d), rank);
@@ -98,16 +77,6 @@ get_all(struct destination *(*next)(void))
 	while (n < MANY && get(next()))
 		n++;
 	return n;
-}
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	names_init();
-	index_init();
-	destinations_init();
-	return 0;
 }
 
 static int
@@ -204,7 +173,7 @@ who_starves_is_served_by_rank(void **state)
 	assert_false(places_free(u));
 	assert_false(places_free(n));
 	/* better mail came for the last one */
-	put(b, STR("bob@x"), 1);
+	(void)destination_mail(b, STR("bob@x"), 1);
 	assert_false(places_free(b));
 	assert_int_equal(places_starving_count(SCHEDULE_REMOTE), 4);
 	struct destination *first = NULL;
@@ -227,12 +196,12 @@ static void
 the_mailbox_owner_needs_no_place(void **state)
 {
 	(void)state;
-	struct destination *user = make(SCHEDULE_LOCAL);
-	put(user, STR("bob@x"), 1);
+	struct destination *user = destination_fresh(SCHEDULE_LOCAL);
+	(void)destination_mail(user, STR("bob@x"), 1);
 	places_limit(SCHEDULE_LOCAL, 1);
 	assert_true(get(user));
-	struct destination *other = make(SCHEDULE_LOCAL);
-	put(other, STR("bob@x"), 1);
+	struct destination *other = destination_fresh(SCHEDULE_LOCAL);
+	(void)destination_mail(other, STR("bob@x"), 1);
 	assert_false(get(other));
 	struct destination *owner =
 	    destination_get(SCHEDULE_LOCAL, STR(""), STR(""));
@@ -273,5 +242,5 @@ main(void)
 		cmocka_unit_test_setup(
 		    patience_ends_with_many_who_wait, none_left),
 	};
-	return cmocka_run_group_tests(tests, set_up, NULL);
+	return cmocka_run_group_tests(tests, destinations_set_up, NULL);
 }
