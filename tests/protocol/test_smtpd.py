@@ -542,13 +542,14 @@ def test_session_holds_only_its_descriptors_and_is_small():
     sessions = [t.session(sid=b"s%d" % i) for i in range(10)]
     for c, _ in sessions:
         hello(c)
-    everyone = children(t.proc.pid)
     # the others wait for a session: their descriptors are the link to listen
-    # and the pipe to the template
-    (pid, *others) = [p for p in everyone if len(descriptors(p)) != 3 + 2]
+    # and the pipe to the template; not yet those of one that was just born
+    def serving():
+        return [p for p in children(t.proc.pid) if len(descriptors(p)) != 3 + 2]
+
+    wait_for(lambda: len(serving()) == len(sessions), 5, "a full house")
+    (pid, *others) = serving()
     assert len(others) == 9
-    assert all(len(descriptors(p)) == 3 + 2 for p in everyone
-               if p not in (pid, *others))
     fds = descriptors(pid)
     assert len(fds) == 3 + 4, fds
     with open(f"/proc/{pid}/status") as f:
