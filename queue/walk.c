@@ -14,11 +14,13 @@ enum {
 };
 
 /* Where a walk stands: a message's number in the upper half, in the lower one
- * of its recipients, or 0 for the first.  Both may be gone by the next
- * question. */
+ * of its recipients, or 0 for the first, and whether an order has counted the
+ * message.  Both may be gone by the next question. */
+#define COUNTED 0x80000000u
 struct walk {
 	struct selection what;
 	uint32_t message, rcpt;
+	bool counted;
 	uint32_t end;
 	unsigned looked;
 };
@@ -65,7 +67,8 @@ walk_begin(struct walk *w, uint64_t cursor)
 {
 	w->looked = 0;
 	w->message = (uint32_t)(cursor >> 32);
-	w->rcpt = (uint32_t)cursor;
+	w->rcpt = (uint32_t)cursor & ~COUNTED;
+	w->counted = ((uint32_t)cursor & COUNTED) != 0;
 	w->end = index_message_end();
 	if (w->what.id != 0) {
 		uint32_t m = index_find(w->what.id);
@@ -83,6 +86,7 @@ next_message(struct walk *w)
 {
 	w->message = w->what.id != 0 ? w->end : w->message + 1;
 	w->rcpt = 0;
+	w->counted = false;
 }
 
 /* What it costs to match a pattern: many * in a long one have it compared anew
@@ -132,7 +136,8 @@ cursor_of(const struct walk *w)
 {
 	if (w->message >= w->end)
 		return 0;
-	return (uint64_t)w->message << 32 | w->rcpt;
+	return (uint64_t)w->message << 32 | w->rcpt |
+	       (w->counted ? COUNTED : 0);
 }
 
 /* ---- list ---- */
@@ -270,7 +275,6 @@ obey_message(struct walk *w, struct order *o)
 		       o->done.rcpts + o->done.flying < OBEY_AT_ONCE &&
 		       o->done.messages < OBEY_AT_ONCE;
 	}
-	bool entered = w->rcpt == 0;
 	uint32_t rcpt = enter(w);
 	while (rcpt != 0) {
 		if (w->looked >= LOOK_AT ||
@@ -283,8 +287,10 @@ obey_message(struct walk *w, struct order *o)
 			count(o, obey(o, rcpt));
 		rcpt = next;
 	}
-	/* one that takes several answers is counted with the first */
-	o->done.messages += entered && o->done.rcpts + o->done.flying > before;
+	if (!w->counted && o->done.rcpts + o->done.flying > before) {
+		w->counted = true;
+		o->done.messages++;
+	}
 	if (rcpt != 0)
 		return false;
 	next_message(w);

@@ -311,6 +311,24 @@ def test_costly_patterns():
         assert out.count("\n") == n
 
 
+def test_messages_are_counted_once():
+    """Also those that an answer ends before, or in the middle of."""
+    with World() as w:
+        w.told()
+        n, big = 9000, 40
+        for i in range(n):
+            w.note([f"u{i}@hamburger.edu"], fd=False)
+        for i in range(big):  # the one that matches comes last
+            w.note([f"x{j}@hamburger.edu" for j in range(400)] + ["u@last"],
+                   fd=False)
+        w.wait_status(messages=n + big)
+        assert w.postern("delete", "--dry-run", "--recipient", "u*") == \
+            f"{n + big} recipients of {n + big} messages would be removed\n"
+        assert w.postern("delete", "--dry-run", "--recipient", "u*",
+                         "--limit", "8500") == \
+            "8500 recipients of 8500 messages would be removed\n"
+
+
 def test_stats():
     with World() as w:
         w.told()
