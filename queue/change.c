@@ -12,6 +12,7 @@
 enum {
 	REPLACEMENTS_MAX = 64, /* in one batch */
 	MARKS_MAX = 8192,      /* in one record */
+	MARKS_ALONE = 1024,    /* so many are worth a batch of their own */
 	MARK_WAIT_MS = 200     /* for a message that they could go with */
 };
 
@@ -109,7 +110,7 @@ change_may_wait(void)
 	if (marks.n == 0)
 		return -1;
 	int64_t left = marks_since + MARK_WAIT_MS - clock_mono_ms();
-	bool many = marks.n >= MARKS_MAX * sizeof(struct pending_mark);
+	bool many = marks.n >= MARKS_ALONE * sizeof(struct pending_mark);
 	return many || left < 0 ? 0 : (int)left;
 }
 
