@@ -26,11 +26,16 @@ HARD := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection=full -fPIE -fno-strict-aliasing -fno-strict-overflow \
 	$(PROBED_CFLAGS)
 OPT ?= -O2 -g
-CFLAGS_ALL = $(STD) $(OPT) $(WARN) $(if $(SANITIZE),-fPIE,$(HARD)) $(SANITIZE) \
-	$(WERROR) $(CFLAGS)
+CFLAGS_ALL = $(STD) $(OPT) $(WARN) $(if $(SANITIZE),-fPIE,$(HARD) $(PIECES)) \
+	$(SANITIZE) $(WERROR) $(CFLAGS)
+# A piece for each function and variable: a linker script can say where it lies.
+PIECES := -ffunction-sections -fdata-sections
 # A program that is started for every user is linked with its libraries: the
-# dynamic linker takes longer than all that it does at its start.
-LINK_AS = $(or $(if $(SANITIZE),,$(if $($*_STATIC),$(PROBED_STATIC))),-pie)
+# dynamic linker takes longer than all that it does at its start.  So is one that
+# forks a child for every connection: what it maps costs each child.
+LINK_AS = $(or $(if $(SANITIZE),,$(if $($*_STATIC),$(LINK_STATIC))),-pie)
+LINK_STATIC = $(if $(PROBED_STATIC),$(PROBED_STATIC) $($*_PLACES:%=$(PLACED)%))
+PLACED := -Wl,--gc-sections -Wl,-T,
 LDFLAGS_ALL = $(LINK_AS) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed \
 	$(SANITIZE) $(LDFLAGS)
 
@@ -50,10 +55,10 @@ $(B)/%.o: %.c
 
 .SECONDARY:
 .SECONDEXPANSION:
-$(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a
+$(B)/bin/%: $$(addprefix $(B)/,$$($$*_OBJS)) $(B)/libcommon.a $$($$*_PLACES)
 	@mkdir -p $(@D)
 	$(call SAY,LD)
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ $($*_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter %.o %.a,$^) $($*_LIBS) -o $@
 
 # test tools: no sandbox, no common/
 $(B)/tool/%: $$(addprefix $(B)/,$$($$*_OBJS))

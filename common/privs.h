@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Looks up a user.  0, -1 with errno 0 when there is none, -1 with errno. */
+/* Asks the name service for a user.  0, -1 with errno 0 when there is none, -1
+ * with errno. */
 int privs_lookup(const char *user, uid_t *uid, gid_t *gid);
 
 /* Becomes uid and gid for good: supplementary groups dropped, all three ids
@@ -15,8 +16,9 @@ int privs_lookup(const char *user, uid_t *uid, gid_t *gid);
 int privs_drop(uid_t uid, gid_t gid);
 
 /* Makes sure that this process runs as `user`: already so, or, when it was
- * started as root by hand, drops to it.  In a suite that runs as one ordinary
- * user, that user stands for all.  Dies (100) when it is neither. */
+ * started as root by hand, drops to it (as /etc/passwd has it).  In a suite
+ * that runs as one ordinary user, that user stands for all.  Dies (100) when it
+ * is neither. */
 void privs_require(const char *user);
 
 /* PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE off.  Dies when the kernel refuses. */

@@ -391,12 +391,3 @@ sandbox_enter(const struct sandbox *s)
 	catch_forbidden();
 	enter_seccomp(s);
 }
-
-void
-sandbox_no_children(void)
-{
-	struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
-	/* libc would call prlimit64, which could reach other processes */
-	if (syscall(SYS_setrlimit, RLIMIT_NPROC, &none) < 0)
-		die(EXITCODE_TEMPORARY, "RLIMIT_NPROC", errno);
-}

@@ -77,8 +77,4 @@ unsigned sandbox_landlock(void);
 extern const int sandbox_kernel_calls[];
 extern const size_t sandbox_kernel_call_count;
 
-/* In a child that serves one stranger: no further process (RLIMIT_NPROC 0).
- * Needs ALLOW_IF(setrlimit, 1, RLIMIT_NPROC, ...).  Dies on failure. */
-void sandbox_no_children(void);
-
 #endif

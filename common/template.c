@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/clock.h"
@@ -80,6 +81,17 @@ close_others(const int *keep, size_t nkeep)
 	close_gap(next, ~0U);
 }
 
+/* Whoever serves a stranger makes no further process. */
+static void
+no_children(void)
+{
+	struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+
+	/* libc would call prlimit64, which could reach other processes */
+	if (syscall(SYS_setrlimit, RLIMIT_NPROC, &none) < 0)
+		die(EXITCODE_TEMPORARY, "RLIMIT_NPROC", errno);
+}
+
 int
 template_fork(const int *keep, size_t nkeep)
 {
@@ -90,7 +102,7 @@ template_fork(const int *keep, size_t nkeep)
 	if (pid != 0)
 		return (int)pid;
 	close_others(keep, nkeep);
-	sandbox_no_children();
+	no_children();
 	return 0;
 }
 

@@ -56,7 +56,7 @@ int template_run(const struct template_service *, int argc, char **argv);
 
 /* The fork part alone, for templates of another shape (remote).  In the child
  * everything but 0, 1, 2 and the nkeep (at most PACKET_FDS) descriptors in keep
- * is closed, sandbox_no_children() is done, and 0 comes back.  In the parent:
+ * is closed, it may make no further process, and 0 comes back.  In the parent:
  * the pid, or -1 with errno; the descriptors stay open there. */
 int template_fork(const int *keep, size_t nkeep);
 /* Reaps ended children without blocking; a crash (signal) is logged.  Number of

@@ -1,6 +1,8 @@
 PROGS += postern-smtpd
 smtpd_PURE := smtpd/command.o smtpd/data.o smtpd/line.o smtpd/received.o \
 	smtpd/reply.o smtpd/session.o
+postern-smtpd_STATIC := yes
+postern-smtpd_PLACES := common/session.ld
 postern-smtpd_OBJS := smtpd/smtpd.o smtpd/serve.o smtpd/net.o smtpd/stream.o \
 	$(smtpd_PURE)
 TESTS += test_smtp_line test_smtp_command test_smtp_data test_smtp_reply \
