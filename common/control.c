@@ -40,7 +40,7 @@ const struct control_setting control_settings[] = {
 	LIST("rcpthosts", "", "further domains that mail is accepted for"),
 	LIST("smtproutes", "", "domain:host:port in place of the MX"),
 	LIST("destinations", "",
-	    "limits of a host: domain connections=N messages=N rate=N/minute"),
+	    "limits of hosts: name connections=N messages=N rate=N/hour"),
 	LIST("relayclients", "", "networks that may send to anywhere"),
 	LINE("postmaster", NULL, "gets double bounces; default: postmaster@me"),
 	/* smtpd and listen */
@@ -72,7 +72,7 @@ const struct control_setting control_settings[] = {
 	NUMBER("spoolfloorinodes", "1000", 0, 1ull << 40,
 	    "free inodes below which mail is refused"),
 	NUMBER("concurrencyremote", "100", 0, 10000,
-	    "connections to other hosts at a time; 0: all that mail waits"),
+	    "connections to other hosts at a time; 0: that mail waits"),
 	NUMBER("concurrencylocal", "20", 0, 10000,
 	    "delivery processes at a time; 0: all that mail waits"),
 	LINE(

@@ -53,10 +53,10 @@ static const char help[] =
     "usage: postern queue fsck [--repair] [--quick] [--json] [--quiet]\n"
     "       postern queue fsck --restore ID|NAME ... [--json]\n"
     "\n"
-    "postern-fsck checks the spool: its files and segments, their checksums, "
-    "names, owners\n"
-    "and modes.  Without --repair nothing is changed.  Postern should be\n"
-    "stopped; while it runs, only the messages' own files are looked at.\n"
+    "postern-fsck checks the spool: its files and segments, their checksums,\n"
+    "names, owners and modes.  Without --repair nothing is changed.\n"
+    "Postern should be stopped; while it runs, only the messages' own files\n"
+    "are looked at.\n"
     "\n"
     "--repair   mend what can be mended; what is taken away goes to\n"
     "           quarantine/ in the spool\n"
@@ -66,9 +66,9 @@ static const char help[] =
     "--quiet    do not list the messages in quarantine\n"
     "--json     a line of JSON for each finding\n"
     "\n"
-    "Exit status: 0 clean, 1 mended, 4 something is left to mend (also: "
-    "found,\n"
-    "without --repair), 8 the check could not be done, 16 wrong usage.\n";
+    "Exit status: 0 clean, 1 mended, 4 something is left to mend (also:\n"
+    "found, without --repair), 8 the check could not be done, 16 wrong\n"
+    "usage.\n";
 
 enum { LOCK_TRIES = 50 };
 

@@ -21,11 +21,15 @@ def run(*args):
         env={**os.environ, "POSTERN_ROOT": "/nonexistent/postern"})
 
 
+def fits(text):
+    return max(map(len, text.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs(program):
     out = run(program, "--help")
     assert out.returncode == 0 and not out.stderr, out
-    assert program in out.stdout
+    assert program in out.stdout and fits(out.stdout)
     out = run(program, "--version")
     assert out.returncode == 0 and out.stdout.startswith("postern "), out
     out = run(program, "--nonsense")
@@ -38,12 +42,14 @@ def test_programs(program):
 def test_commands(command):
     out = run("postern", *command.split(), "--help")
     assert out.returncode == 0 and not out.stderr, out
-    assert f"postern {command.split()[0]}" in out.stdout
+    assert f"postern {command.split()[0]}" in out.stdout and fits(out.stdout)
 
 
 def test_parts_with_a_help_of_their_own():
     out = run("postern", "queue", "fsck", "--help")
     assert out.returncode == 0 and "--repair" in out.stdout, out
+    out = run("postern", "show", "--help-settings")
+    assert out.returncode == 0 and fits(out.stdout), out
     # what no part is called is told in a line
     out = run("postern", "queue", "lsit")
     assert out.returncode == 100 and out.stderr.splitlines() == [
