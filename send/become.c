@@ -18,23 +18,26 @@
 #include <unistd.h>
 #include "common/die.h"
 #include "common/io.h"
-#include "common/layout.h"
 #include "common/log.h"
 #include "common/packet.h"
 #include "common/role.h"
 #include "send/child.h"
 #include "send/guard.h"
+#include "send/programs.h"
 #include "send/spawn.h"
 
-enum { STARTS_MAX = 2 /* of a local that ends before it takes its socket */ };
+enum {
+	STARTS_MAX = 2, /* of a local that ends before it takes its socket */
+	RUNNERS_MAX = 4 /* of a user: one works, others are ending */
+};
 
 static struct account owner;
-static int local_program = -1, pop3d_program = -1;
 static struct watch signals;
 static char packet_space[PACKET_MAX];
 
 static void start_local(uint64_t key, const struct account *, bool is_owner,
     int job_fd, int qmgr_fd, unsigned starts);
+static void start_runner(struct child *local);
 
 /* ---- what a child says ---- */
 
@@ -124,6 +127,10 @@ on_control(struct watch *w, uint32_t events)
 		return;
 	if (n > 0)
 		packet_close_fds(fds, nfds);
+	if (n > 0 && str_eq(bytes, STR("R"))) {
+		start_runner(c);
+		return;
+	}
 	if (n <= 0 || !str_eq(bytes, STR("A"))) {
 		local_ended(c);
 		return;
@@ -136,10 +143,13 @@ on_control(struct watch *w, uint32_t events)
 static void
 log_end(const struct child *c, int status)
 {
+	static const char *const programs[] = { [CHILD_LOCAL] = "local",
+		[CHILD_RUNNER] = "programs",
+		[CHILD_POP3D] = "pop3d" };
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
 	LOG(WARN, "child-died", F_TEXT("user", c->account.name),
-	    F_TEXT("program", c->kind == CHILD_POP3D ? "pop3d" : "local"),
+	    F_TEXT("program", programs[c->kind]),
 	    F_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 	    F_NUM("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
 }
@@ -197,8 +207,6 @@ static void
 start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
     int qmgr_fd, unsigned starts)
 {
-	static char name[] = "postern-local", as_user[] = "user",
-		    as_owner[] = "virtual";
 	struct child *c = child_new(CHILD_LOCAL, key);
 	c->account = *a;
 	c->is_owner = is_owner;
@@ -207,17 +215,8 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 	c->job_fd = job_fd;
 	c->qmgr_fd = qmgr_fd;
 	int pair[2] = { -1, -1 }, status_fd = -1;
-	char *user_argv[] = { name, as_user, c->account.name, c->account.home,
-		NULL };
-	char *owner_argv[] = { name, as_owner, NULL };
-	if (io_pair(SOCK_SEQPACKET, pair) == 0) {
-		struct spawn s = { .program_fd = local_program,
-			.argv = is_owner ? owner_argv : user_argv,
-			.fds = { SPAWN_KEEP, SPAWN_KEEP, SPAWN_KEEP, pair[1],
-			    -1, SPAWN_NONE },
-			.mail_dirfd = ROLE_FD_DIR };
-		c->pid = spawn(&s, a, &status_fd);
-	}
+	if (io_pair(SOCK_SEQPACKET, pair) == 0)
+		c->pid = programs_local(c, pair[1], &status_fd);
 	io_close(&pair[1]);
 	/* a child that failed already is heard of through its descriptors */
 	if (c->pid <= 0 || watch_child(c, status_fd, pair[0]) < 0 ||
@@ -234,6 +233,38 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 		    "4.3.0 no process or descriptor for the delivery");
 		child_free_if_over(c);
 	}
+}
+
+/* ---- the runner of a local's programs ---- */
+
+/* Local gets its socket, or word that there is none.  Few for a user: a local
+ * that is no longer ours shall not fill the table. */
+static void
+start_runner(struct child *local)
+{
+	int pair[2] = { -1, -1 }, status_fd = -1;
+	size_t nfds = 0;
+	errno = EAGAIN;
+	if (!local->is_owner && child_room() > 1 &&
+	    child_runners(&local->account) < RUNNERS_MAX &&
+	    io_pair(SOCK_SEQPACKET, pair) == 0) {
+		struct child *c = child_new(CHILD_RUNNER, 0);
+		c->account = local->account;
+		c->pid = programs_runner(c, pair[1], &status_fd);
+		if (c->pid > 0 && watch_child(c, status_fd, -1) == 0)
+			nfds = 1;
+		else
+			io_close(&c->status.fd);
+		c->pid = c->pid < 0 ? 0 : c->pid;
+		child_free_if_over(c);
+	}
+	if (nfds == 0)
+		LOG(ERROR, "cannot-start", F_TEXT("user", local->account.name),
+		    F_ERRNO(errno));
+	if (packet_send(local->control.fd, STR("R"), pair, nfds) < 0)
+		LOG(WARN, "local-gone", F_ERRNO(errno));
+	io_close(&pair[0]);
+	io_close(&pair[1]);
 }
 
 static void
@@ -272,20 +303,12 @@ static void
 start_pop3d(
     uint64_t key, const struct account *a, struct str bytes, const int *fds)
 {
-	static char name[] = "postern-pop3d";
-	char *argv[] = { name, NULL };
 	struct child *c = child_new(CHILD_POP3D, key);
 	c->account = *a;
 	int pair[2] = { -1, -1 }, status_fd = -1;
 	if (io_pair(SOCK_SEQPACKET, pair) == 0 &&
-	    packet_send(pair[0], bytes, NULL, 0) == 0) {
-		struct spawn s = { .program_fd = pop3d_program,
-			.argv = argv,
-			.fds = { fds[0], fds[1], SPAWN_KEEP, pair[1], -1,
-			    fds[2] },
-			.mail_dirfd = ROLE_FD_DIR };
-		c->pid = spawn(&s, a, &status_fd);
-	}
+	    packet_send(pair[0], bytes, NULL, 0) == 0)
+		c->pid = programs_pop3d(c, pair[1], fds, &status_fd);
 	io_close(&pair[0]);
 	io_close(&pair[1]);
 	if (c->pid <= 0 || watch_child(c, status_fd, -1) < 0) {
@@ -322,7 +345,7 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 		asker_lose(&userd);
 	} else if (!account_find(&owner, user, &a, &verdict, &text)) {
 		asker_refuse(&userd, key, verdict, text);
-	} else if (pop3d_program < 0) {
+	} else if (!programs_have_pop3d()) {
 		asker_refuse(&userd, key, VERDICT_DEFER,
 		    "4.3.0 postern-pop3d is not installed");
 	} else {
@@ -425,18 +448,6 @@ before_wait(void)
 
 /* ---- start ---- */
 
-static int
-open_program(const char *name)
-{
-	char text[4096];
-	struct buf path = BUF_ON(text);
-	int fd = open(layout_program(name, &path), O_PATH | O_CLOEXEC);
-	if (fd < 0)
-		LOG(ERROR, "program-missing", F_TEXT("program", name),
-		    F_ERRNO(errno));
-	return fd;
-}
-
 static void
 open_all(void)
 {
@@ -445,10 +456,7 @@ open_all(void)
 	sigaddset(&set, SIGCHLD);
 	if (fcntl(ROLE_FD_DIR, F_GETFD) < 0)
 		die(EXITCODE_PERMANENT, "the mail directory (fd 5)", errno);
-	local_program = open_program("postern-local");
-	pop3d_program = open_program("postern-pop3d");
-	if (local_program < 0)
-		die(EXITCODE_PERMANENT, "postern-local", errno);
+	programs_open();
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		die(EXITCODE_TEMPORARY, "sigprocmask", errno);
 	signals = (struct watch){ .fd = signalfd(

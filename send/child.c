@@ -87,6 +87,16 @@ child_find_local(const struct account *a, bool is_owner)
 	return NULL;
 }
 
+size_t
+child_runners(const struct account *a)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < CHILDREN; i++)
+		n += children[i].kind == CHILD_RUNNER &&
+		     str_eq(str_of(children[i].account.name), str_of(a->name));
+	return n;
+}
+
 /* ---- answers ---- */
 
 static bool

@@ -13,7 +13,13 @@ enum {
 	LOCALS_MAX = 256 /* of these */
 };
 
-enum child_kind { CHILD_FREE, CHILD_LOCAL, CHILD_POP3D, CHILD_REFUSED };
+enum child_kind {
+	CHILD_FREE,
+	CHILD_LOCAL,
+	CHILD_RUNNER, /* of a local's programs */
+	CHILD_POP3D,
+	CHILD_REFUSED
+};
 
 struct child {
 	enum child_kind kind;
@@ -52,6 +58,8 @@ void child_free_if_over(struct child *);
 void child_forget_request(struct child *);
 /* The running local of this account, or NULL. */
 struct child *child_find_local(const struct account *, bool is_owner);
+/* The account's runners of programs. */
+size_t child_runners(const struct account *);
 
 /* Stops watching and closes. */
 void child_drop_watch(struct watch *);

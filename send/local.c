@@ -6,7 +6,8 @@
  *	fd 3	control socket to become: job sockets come through it
  *	fd 4	the user's home, or the mail directory
  *
- * and the arguments "virtual", or "user" NAME HOME.  Jobs are pipelined: what
+ * and the arguments "virtual", or "user" NAME HOME.  With "programs" NAME HOME
+ * it is send/runner, and fd 3 its socket.  Jobs are pipelined: what
  * waits is taken together, made durable together, reported together.  After a
  * small group it rests for a while, so that the next one is larger and the disk
  * is free for others, queued above all.
@@ -64,9 +65,11 @@ static const struct sandbox_rule rules[] = {
 
 static struct localwork work;
 static struct watch control, jobs, runner;
+static bool runs_programs;  /* is the runner */
 static bool orphan;	    /* become is gone: finish, take nothing new */
 static bool closing;	    /* the job socket is read no more */
 static bool full;	    /* the job socket takes no report now */
+static bool asked_runner;   /* become is starting one */
 static int64_t rest_until;  /* monotonic us; 0: it does not rest */
 static int64_t quiet_since; /* monotonic ms; 0: busy */
 static char packet_space[PACKET_MAX];
@@ -164,6 +167,18 @@ take_job_packet(bool begin)
 	return true;
 }
 
+/* Only who has programs to run pays for the process that does. */
+static void
+ask_for_runner(void)
+{
+	if (!work.wants_runner || asked_runner)
+		return;
+	asked_runner =
+	    !orphan && packet_send(FD_CONTROL, STR("R"), NULL, 0) == 0;
+	if (!asked_runner)
+		localwork_no_runner(&work);
+}
+
 /* Does all that can be done now, and tells it. */
 static void
 work_on(void)
@@ -171,6 +186,7 @@ work_on(void)
 	int64_t begun = clock_mono_us();
 	unsigned before = work.committed;
 	localwork_run(&work);
+	ask_for_runner();
 	unsigned files = work.committed - before;
 	int64_t now = clock_mono_us(), rest = REST_TIMES * (now - begun);
 	if (files > 0)
@@ -249,6 +265,24 @@ use_job_socket(int fd)
 	}
 }
 
+/* fd -1: become could not start it, or is gone. */
+static void
+take_runner(int fd)
+{
+	asked_runner = false;
+	quiet_since = 0;
+	runner = (struct watch){ .fd = fd, .ready = on_runner };
+	if (fd >= 0 &&
+	    (io_nonblock(fd, true) < 0 || loop_add(&runner, EPOLLIN) < 0)) {
+		LOG(ERROR, "runner-socket", F_ERRNO(errno));
+		io_close(&runner.fd);
+	}
+	work.runner_fd = runner.fd;
+	if (runner.fd < 0)
+		localwork_no_runner(&work);
+	work_on();
+}
+
 static void
 on_control(struct watch *w, uint32_t events)
 {
@@ -264,6 +298,12 @@ on_control(struct watch *w, uint32_t events)
 	if (n <= 0) {
 		orphan = true;
 		loop_remove(w);
+		if (asked_runner)
+			take_runner(-1);
+		return;
+	}
+	if (str_eq(bytes, STR("R")) && nfds <= 1 && asked_runner) {
+		take_runner(nfds == 1 ? fds[0] : -1);
 		return;
 	}
 	if (bytes.p[0] != 'N' || bytes.n != 1 || nfds != 1 || orphan) {
@@ -360,7 +400,9 @@ read_arguments(int argc, char **argv)
 	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
 	args_answer(mode, "postern-local: puts mail into Maildirs; run by "
 			  "postern-become\n");
-	work.system_user = str_eq(mode, STR("user")) && argc == 4;
+	runs_programs = str_eq(mode, STR("programs")) && argc == 4;
+	work.system_user =
+	    runs_programs || (str_eq(mode, STR("user")) && argc == 4);
 	if (!work.system_user && !(str_eq(mode, STR("virtual")) && argc == 2))
 		die(EXITCODE_PERMANENT,
 		    "postern-local is run by postern-become, not by hand", 0);
@@ -401,10 +443,6 @@ open_all(void)
 	lock_base();
 	work.base_fd = FD_BASE;
 	work.runner_fd = -1;
-	if (work.system_user)
-		work.runner_fd = runner_start(FD_BASE, RUNNER_TIMEOUT_MS);
-	if (work.system_user && work.runner_fd < 0)
-		die(EXITCODE_TEMPORARY, "the program runner", errno);
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
 	char host[256] = "localhost";
@@ -413,11 +451,10 @@ open_all(void)
 	localwork_init(&work, str_of(host));
 	loop_init();
 	control = (struct watch){ .fd = FD_CONTROL, .ready = on_control };
-	runner = (struct watch){ .fd = work.runner_fd, .ready = on_runner };
+	runner = (struct watch){ .fd = -1, .ready = on_runner };
 	jobs = (struct watch){ .fd = -1, .ready = on_jobs };
 	if (io_nonblock(FD_CONTROL, true) < 0 ||
-	    loop_add(&control, EPOLLIN) < 0 ||
-	    (runner.fd >= 0 && loop_add(&runner, EPOLLIN) < 0))
+	    loop_add(&control, EPOLLIN) < 0)
 		die(EXITCODE_TEMPORARY, "epoll_ctl", errno);
 }
 
@@ -427,6 +464,8 @@ main(int argc, char **argv)
 	log_init("local");
 	read_arguments(argc, argv);
 	umask(077);
+	if (runs_programs)
+		runner_serve(FD_CONTROL, FD_BASE, RUNNER_TIMEOUT_MS);
 	open_all();
 	const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
 	sandbox_enter(&(struct sandbox){ .role = "local",

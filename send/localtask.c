@@ -106,8 +106,7 @@ check_line(const struct localwork *w, struct localwork_task *t,
 		return "4.2.1 .qmail: mbox is not supported; a Maildir line "
 		       "ends with /";
 	case DOTQMAIL_PROGRAM:
-		return w->runner_fd >= 0 ? NULL
-					 : "4.3.0 no process to run programs";
+		return NULL;
 	case DOTQMAIL_FORWARD:
 		if (!put_forward(&address, t, line->text))
 			return "4.2.1 .qmail forwards to what is no address";

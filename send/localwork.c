@@ -337,10 +337,15 @@ run_ready(struct localwork *w)
 static void
 start_programs(struct localwork *w)
 {
-	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++)
-		if (w->tasks[i].state == TASK_WANTS &&
-		    w->programs < RUNNER_PROGRAMS)
+	w->wants_runner = false;
+	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++) {
+		if (w->tasks[i].state != TASK_WANTS)
+			continue;
+		if (w->runner_fd < 0)
+			w->wants_runner = true;
+		else if (w->programs < RUNNER_PROGRAMS)
 			localtask_start_program(w, &w->tasks[i]);
+	}
 }
 
 void
@@ -369,6 +374,15 @@ lose_runner(struct localwork *w)
 	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
 		if (w->tasks[i].state == TASK_RUNNING)
 			localtask_program_ended(w, &w->tasks[i], &lost);
+}
+
+void
+localwork_no_runner(struct localwork *w)
+{
+	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+		if (w->tasks[i].state == TASK_WANTS)
+			localtask_start_program(w, &w->tasks[i]);
+	w->wants_runner = false;
 }
 
 void

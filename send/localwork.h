@@ -71,6 +71,7 @@ struct localwork {
 	int base_fd;
 	uid_t uid;
 	int runner_fd;	   /* -1: none */
+	bool wants_runner; /* and some task has a program */
 	unsigned programs; /* that run now */
 	size_t queue_n;	   /* jobs not begun, in order */
 	size_t free_n;
@@ -99,6 +100,8 @@ bool localwork_take(struct localwork *, struct localwork_job *,
     struct str bytes, int *fds, size_t nfds);
 /* Goes on with everything that can go on, and commits it. */
 void localwork_run(struct localwork *);
+/* There is no runner, and there will be none: programs are deferred. */
+void localwork_no_runner(struct localwork *);
 /* The runner has something to say (or is gone). */
 void localwork_on_runner(struct localwork *);
 /* Nothing is being done; reports may still be kept. */

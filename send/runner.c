@@ -380,29 +380,16 @@ serve(int fd, int timeout_ms)
 	}
 }
 
-int
-runner_start(int home_fd, int timeout_ms)
+void
+runner_serve(int fd, int home_fd, int timeout_ms)
 {
-	int pair[2];
-	if (io_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, pair) < 0)
-		return -1;
-	pid_t pid = fork();
-	if (pid < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return -1;
-	}
-	if (pid > 0) {
-		close(pair[1]);
-		return pair[0];
-	}
 	privs_lock();
 	for (size_t i = 0; i < RUNNER_PROGRAMS; i++)
 		programs[i].out_fd = programs[i].pidfd = -1;
-	/* keeps its socket and the log, nothing else of local's: not the lock
-	 * on the home, nor the way to become */
-	if (fchdir(home_fd) < 0 || dup2(pair[1], STDIN_FILENO) < 0 ||
-	    io_cloexec(STDIN_FILENO, true) < 0 || close_range(3, ~0U, 0) < 0)
+	/* keeps its socket and the log, nothing else */
+	if (fchdir(home_fd) < 0 || dup2(fd, STDIN_FILENO) < 0 ||
+	    io_cloexec(STDIN_FILENO, true) < 0 ||
+	    io_nonblock(STDIN_FILENO, true) < 0 || close_range(3, ~0U, 0) < 0)
 		die(EXITCODE_TEMPORARY, "the program runner", errno);
 	serve(STDIN_FILENO, timeout_ms);
 }

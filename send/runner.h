@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * runner: a helper process that runs the programs of a user's .qmail files, as
- * that user, outside local's sandbox (no_new_privs holds).  local forks it
- * before it enters its sandbox, and only for a system user.
+ * that user, outside local's sandbox (no_new_privs holds).  become starts it,
+ * as "postern-local programs", when local meets the first program.
  */
 #ifndef SEND_RUNNER_H
 #define SEND_RUNNER_H
@@ -16,9 +16,8 @@ enum {
 	RUNNER_TEXT = LIMIT_REPORT
 };
 
-/* Forks the runner, which works in home_fd and ends when the socket does.  The
- * socket (close-on-exec, SOCK_SEQPACKET, non-blocking), or -1 with errno. */
-int runner_start(int home_fd, int timeout_ms);
+/* Works in home_fd until the other end of fd (SOCK_SEQPACKET) is closed. */
+_Noreturn void runner_serve(int fd, int home_fd, int timeout_ms);
 
 struct runner_request {
 	uint32_t slot; /* the caller's; comes back in the answer */

@@ -99,7 +99,7 @@ class Become:
                              text=True).stdout
         # execveat names a process after its descriptor's number
         return [int(line.split()[0]) for line in out.splitlines()
-                if "postern-local" in line]
+                if "postern-local" in line and " programs " not in line]
 
     def restart(self):
         """Loses the channel: become ends, as when start is gone."""

@@ -786,6 +786,32 @@ class TestPrograms:
                    user.read("f").splitlines()[1:]]
         assert sorted(int(n) for n in numbers) == [0, 1, 2, 3]  # 3: ls's own
 
+    def runners(self, become):
+        out = subprocess.run(["ps", "-o", "pid=,args=", "--ppid",
+                              str(become.process.pid)], capture_output=True,
+                             text=True).stdout
+        return [int(line.split()[0]) for line in out.splitlines()
+                if " programs " in line]
+
+    def test_runner_is_there_from_the_first_program_on(self, become, user):
+        a = become.local(user.name)
+        address = user.name + "@x.org"
+        assert a.deliver(ident(), address, "")[0] == "K"
+        assert self.runners(become) == []
+        user.write(".qmail", "|echo one >> out\n")
+        assert a.deliver(ident(), address, "")[0] == "K"
+        runner, = self.runners(become)
+        assert a.deliver(ident(), address, "")[0] == "K"
+        assert self.runners(become) == [runner]
+        os.kill(runner, signal.SIGKILL)
+        wait_until(lambda: "runner-lost" in become.log())
+        assert a.deliver(ident(), address, "")[0] == "K"
+        another, = self.runners(become)
+        assert another != runner and user.read("out") == "one\n" * 3
+        local, = become.locals()
+        os.kill(local, signal.SIGKILL)
+        wait_until(lambda: self.runners(become) == [])
+
     def test_killed_local_takes_its_programs_along(self, become, user):
         user.write(".qmail", "|echo $$ > pid; sleep 30\n")
         a = become.local(user.name)

@@ -299,8 +299,14 @@ test_runner(void **state)
 	(void)state;
 	static char storage[PACKET_MAX];
 	int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = runner_start(here, 1000);
-	assert_true(fd >= 0);
+	int pair[2];
+	assert_int_equal(io_pair(SOCK_SEQPACKET, pair), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		runner_serve(pair[1], here, 1000);
+	close(pair[1]);
+	int fd = pair[0];
 	struct runner_answer a =
 	    run(fd, "echo \"$A\"; exit 5", storage, sizeof(storage));
 	assert_int_equal(a.verdict, VERDICT_DEFER);
