@@ -20,9 +20,8 @@
 #include "send/unacked.h"
 
 enum {
-	PIECE = 64 * 1024, /* of a body, read and written at once */
-	LINGER_MS =
-	    60 * 1000, /* for a new job socket, or for acknowledgements */
+	PIECE = 64 * 1024,    /* of a body, read and written at once */
+	LINGER_MS = 60000,    /* for a new job socket, or acknowledgements */
 	AFTER_CUT_SECONDS = 5 /* for the reply of one who stopped reading */
 };
 

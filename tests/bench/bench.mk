@@ -1,5 +1,5 @@
 TOOLS += smtpload
-smtpload_OBJS := tests/bench/smtpload.o
+smtpload_OBJS := tests/bench/smtpload.o tests/bench/latency.o
 TOOLS += disklimit
 disklimit_OBJS := tests/bench/disklimit.o
 TOOLS += bench_connect

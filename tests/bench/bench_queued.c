@@ -221,6 +221,21 @@ make_streams(int listen_link, struct pollfd *p, int n)
 	}
 }
 
+static void
+print_result(const char *mode, int streams, size_t size, double took,
+    const struct rusage *u)
+{
+	double cpu = (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) +
+		     (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e6;
+	printf("%-4s streams=%-4d size=%-7zu %8.0f messages/s  refused %lu  "
+	       "notes %lu (fds %lu) marks %lu  cpu %.1f us/message  "
+	       "peak %ld KiB\n",
+	    mode, streams, size, (double)shared->accepted / took,
+	    shared->refused, shared->notes, shared->descriptors, shared->marked,
+	    shared->accepted > 0 ? cpu * 1e6 / (double)shared->accepted : 0,
+	    u->ru_maxrss);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -279,14 +294,6 @@ main(int argc, char **argv)
 		kill(qmgr_pid, SIGKILL);
 		waitpid(qmgr_pid, NULL, 0);
 	}
-	double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-		     (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-	printf("%-4s streams=%-4d size=%-7zu %8.0f messages/s  refused %lu  "
-	       "notes %lu (fds %lu) marks %lu  cpu %.1f us/message  "
-	       "peak %ld KiB\n",
-	    mode, streams, size, (double)shared->accepted / took,
-	    shared->refused, shared->notes, shared->descriptors, shared->marked,
-	    shared->accepted > 0 ? cpu * 1e6 / (double)shared->accepted : 0,
-	    u.ru_maxrss);
+	print_result(mode, streams, size, took, &u);
 	return 0;
 }

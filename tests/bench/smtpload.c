@@ -32,8 +32,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "tests/bench/latency.h"
 
-enum { SESSIONS_MAX = 4096, REPLY_MAX = 4096, SLOTS = 400 };
+enum { SESSIONS_MAX = 4096, REPLY_MAX = 4096 };
 
 static struct {
 	bool keep, pipeline;
@@ -49,12 +50,10 @@ static struct {
 	.seconds = 300,
 	.sender = "sender@client.test" };
 
-/* What all processes share: the next message's number, and times in slots that
- * are a 16th of a power of two wide. */
+/* What all processes share. */
 static struct shared {
-	atomic_size_t next;
-	atomic_uint slots[SLOTS];
-	atomic_uint worst_us;
+	atomic_size_t next; /* message's number */
+	struct latency latency;
 } * shared;
 
 enum step { GREETING, EHLO, MAIL, RCPT, DATA, BODY, QUIT, STEPS };
@@ -93,52 +92,6 @@ us_since(struct timespec then)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (unsigned)((now.tv_sec - then.tv_sec) * 1000000 +
 			  (now.tv_nsec - then.tv_nsec) / 1000);
-}
-
-/* ---- times ---- */
-
-static unsigned
-slot_of(unsigned us)
-{
-	unsigned power = 0;
-
-	while (us >> (power + 1))
-		power++;
-	unsigned slot = power * 16 + (power < 4 ? 0 : (us >> (power - 4)) & 15);
-
-	return slot < SLOTS ? slot : SLOTS - 1;
-}
-
-static double
-ms_of(unsigned slot)
-{
-	double power = (double)(1u << (slot / 16));
-
-	return power * (1 + (slot % 16 + 0.5) / 16) / 1000;
-}
-
-static void
-note_time(unsigned us)
-{
-	atomic_fetch_add(&shared->slots[slot_of(us)], 1);
-	unsigned worst = atomic_load(&shared->worst_us);
-
-	while (us > worst &&
-	       !atomic_compare_exchange_weak(&shared->worst_us, &worst, us))
-		;
-}
-
-static double
-percentile(double part)
-{
-	size_t seen = 0, wanted = (size_t)(part * (double)conf.messages);
-
-	for (unsigned i = 0; i < SLOTS; i++) {
-		seen += atomic_load(&shared->slots[i]);
-		if (seen > wanted)
-			return ms_of(i);
-	}
-	return 0;
 }
 
 /* ---- a session ---- */
@@ -302,7 +255,7 @@ session_step(struct session *s)
 			wait_for(s, EPOLLIN | EPOLLOUT);
 		return;
 	case BODY:
-		note_time(us_since(s->begun));
+		latency_note(&shared->latency, us_since(s->begun));
 		s->step = QUIT;
 		if (conf.keep && next_message(s)) {
 			s->step = MAIL;
@@ -525,7 +478,9 @@ main(int argc, char **argv)
 	if (bad)
 		return 1;
 	printf("%.1f %.2f %.2f %.2f\n",
-	    (double)conf.messages * 1e6 / us_since(begun), percentile(0.5),
-	    percentile(0.99), atomic_load(&shared->worst_us) / 1000.0);
+	    (double)conf.messages * 1e6 / us_since(begun),
+	    latency_ms(&shared->latency, conf.messages, 0.5),
+	    latency_ms(&shared->latency, conf.messages, 0.99),
+	    atomic_load(&shared->latency.worst_us) / 1000.0);
 	return 0;
 }
