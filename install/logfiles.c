@@ -19,6 +19,7 @@ enum { PATH_ROOM = 1024, PART = 256 * 1024, LINE_MAX_BYTES = 65536 };
 static struct {
 	char path[PATH_ROOM];
 	uint64_t size; /* on the disk */
+	bool told;     /* what is wrong with it; it is read several times */
 } files[LOGFILES_MAX];
 static size_t file_count;
 static uint64_t total;
@@ -27,6 +28,15 @@ static bool
 complain(const char *path, const char *what)
 {
 	fprintf(stderr, "postern trace: %s: %s\n", path, what);
+	return false;
+}
+
+static bool
+complain_once(size_t file, const char *what)
+{
+	if (!files[file].told)
+		(void)complain(files[file].path, what);
+	files[file].told = true;
 	return false;
 }
 
@@ -160,7 +170,7 @@ give_lines(struct str part, void (*each)(struct str line))
 }
 
 static bool
-read_file(gzFile f, const char *path, void (*each)(struct str line),
+read_file(gzFile f, size_t file, void (*each)(struct str line),
     void (*progress)(uint64_t at, uint64_t end), uint64_t before)
 {
 	static char space[LINE_MAX_BYTES + PART];
@@ -184,8 +194,14 @@ read_file(gzFile f, const char *path, void (*each)(struct str line),
 		each((struct str){ .p = space, .n = have });
 	int error = Z_OK;
 	const char *why = gzerror(f, &error);
-	if (n < 0 && error != Z_BUF_ERROR) /* that: still being written */
-		return complain(path, error == Z_ERRNO ? strerror(errno) : why);
+	if (error == Z_BUF_ERROR) {
+		(void)complain_once(
+		    file, "ends early: cut off, or still being written");
+		return true;
+	}
+	if (n < 0)
+		return complain_once(
+		    file, error == Z_ERRNO ? strerror(errno) : why);
 	return true;
 }
 
@@ -202,11 +218,11 @@ logfiles_read(
 		gzFile f =
 		    in ? gzdopen(dup(STDIN_FILENO), "rb") : gzopen(path, "rbe");
 		if (f == NULL) {
-			ok = complain(path, strerror(errno));
+			ok = complain_once(i, strerror(errno));
 			continue;
 		}
 		(void)gzbuffer(f, PART);
-		ok = read_file(f, path, each, progress, before) && ok;
+		ok = read_file(f, i, each, progress, before) && ok;
 		(void)gzclose_r(f); /* read only */
 		before += files[i].size;
 	}

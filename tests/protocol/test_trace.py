@@ -127,6 +127,23 @@ def test_hostile_logs(tmp_path):
     assert "\x1b" not in trace(tmp_path, "--raw", A)
 
 
+def test_damaged_archives(tmp_path):
+    """What is before the damage is found; that there is some is said, once."""
+    whole = gzip.compress("".join(STORY[1:2] * 2000).encode())
+    for damaged, code, words in (
+            (whole[:-12], 0, "ends early"), (whole[:40], 1, "ends early"),
+            (whole[:60] + b"\xff" * 200, 111, "log.gz: ")):
+        (tmp_path / "log.gz").write_bytes(damaged)
+        done = subprocess.run(
+            [str(BIN / "postern"), "trace", "--log",
+             str(tmp_path / "log.gz"), A], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == code, done
+        assert done.stderr.count("trace: " + str(tmp_path)) == 1, done.stderr
+        assert words in done.stderr
+        assert code != 0 or done.stdout.count("\n") > 1000
+
+
 def test_endless_lines(tmp_path):
     """Of foreign text full of what looks like our fields, in no line."""
     with gzip.open(tmp_path / "log.gz", "wb") as f:
