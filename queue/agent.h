@@ -32,6 +32,7 @@ struct agent {
 	bool yields;   /* parks when its jobs are done: others wait */
 	bool parked;   /* a local that is idle and has no place */
 	bool given_up; /* it was told so: it needs no acknowledgement */
+	bool leaving;  /* half-closed: it closes when its connection is over */
 	bool dirty;    /* in the list of those to flush */
 	struct agent *dirty_next;
 	int waiting_fd;	     /* resumed before agents_resume: not read yet */

@@ -22,6 +22,8 @@ enum {
 	SLOW_MEMORY_MS = 600000, /* and remembered */
 	SLOW_MS = 10000,  /* one job takes so long: others get a connection */
 	PARKED_MAX = 100, /* idle locals without a place */
+	LEAVE_MS = 10000, /* a child of remote waits for 5 s after QUIT */
+	JOBS_UNKNOWN = 1 << 30, /* of a resumed agent: it has had enough */
 	ACK_PACKET = 8 * 1024,
 	ACKS_MAX = (ACK_PACKET - 8) / 12
 };
@@ -64,6 +66,7 @@ agent_new(struct destination *d, uint32_t place, int fd, struct str host,
 		.ip = names_take(ip),
 		.resuming = resumed,
 		.served = resumed,
+		.jobs = resumed ? JOBS_UNKNOWN : 0,
 		.waiting_fd = -1,
 		.quiet_since = clock_mono_ms(),
 		.took = took_ms,
@@ -334,6 +337,23 @@ flush_acks(struct agent *a)
 	memmove(a->acks, a->acks + done, a->ack_count * sizeof(a->acks[0]));
 }
 
+/* A host that is limited in its connections counts one until it is over: its
+ * child says QUIT, and closes the job socket behind the connection. */
+static void
+leave(struct agent *a)
+{
+	const struct destination *d = a->destination;
+	bool counted = d->kind == SCHEDULE_REMOTE && d->rule.counted &&
+		       !a->refused && link_is_up(&a->link);
+	if (counted && !a->leaving && !a->given_up)
+		counted = shutdown(a->link.watch.fd, SHUT_WR) == 0;
+	if (!counted)
+		bury(a);
+	else if (!a->leaving)
+		a->quiet_since = clock_mono_ms();
+	a->leaving = counted;
+}
+
 static void
 flush_agent(struct agent *a)
 {
@@ -345,7 +365,7 @@ flush_agent(struct agent *a)
 		flush_acks(a);
 	if (a->retiring && a->outstanding == 0 && a->holds == 0 &&
 	    a->ack_count == 0)
-		bury(a);
+		leave(a);
 }
 
 static void
@@ -395,6 +415,8 @@ tick_agent(struct agent *a, int64_t now_ms)
 	struct destination *d = a->destination;
 	bool local = d->kind == SCHEDULE_LOCAL;
 	int64_t quiet = now_ms - a->quiet_since;
+	if (a->leaving && quiet >= LEAVE_MS)
+		bury(a);
 	if (a->resuming || a->retiring)
 		return;
 	if (a->outstanding == 0) {

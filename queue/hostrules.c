@@ -187,7 +187,8 @@ hostrules_find(const struct hostrules *rules, struct str host)
 		key = str_skip(key, str_find(key, '.'));
 	}
 	add(rules, STR("*"), &rule);
-	if (rule.connections == 0)
+	rule.counted = rule.connections != 0;
+	if (!rule.counted)
 		rule.connections = HOSTRULE_CONNECTIONS;
 	return rule;
 }

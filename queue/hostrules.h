@@ -19,6 +19,7 @@ struct hostrule {
 	uint32_t connections; /* at a time; 20 */
 	uint32_t messages;    /* on one connection; no limit */
 	uint32_t interval_us; /* between two messages; none */
+	bool counted;	      /* connections was said */
 };
 
 struct hostrules;

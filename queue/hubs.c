@@ -257,7 +257,7 @@ others_work(const struct destination *d)
 {
 	bool found = d->connecting > 0;
 	for (const struct agent *a = d->agents; a != NULL; a = a->sibling)
-		found = found || !a->refused;
+		found = found || (!a->refused && !a->leaving);
 	return found;
 }
 

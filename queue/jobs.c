@@ -219,7 +219,8 @@ agent_feed(struct agent *a)
 	unsigned most =
 	    a->destination->kind == SCHEDULE_LOCAL ? LOCAL_JOBS : REMOTE_JOBS;
 	uint32_t messages = a->destination->rule.messages;
-	if (messages > 0 && a->outstanding == 0 && a->jobs >= messages)
+	if (messages > 0 && !a->resuming && a->outstanding == 0 &&
+	    a->jobs >= messages)
 		agent_retire(a);
 	while (!a->retiring && !a->resuming && link_is_up(&a->link) &&
 	       !a->link.blocked && a->outstanding < most && agent_has_place(a))

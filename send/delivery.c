@@ -387,6 +387,19 @@ take_acknowledgement(struct packet *p)
 		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
 }
 
+/* qmgr wants no more, or is gone.  It counts the connection until it sees the
+ * end of the job socket, so that comes last. */
+static void
+leave(void)
+{
+	int was = d.job_fd;
+
+	d.end_told = true;
+	end_connection(true);
+	if (d.job_fd == was) /* else a new one came meanwhile */
+		drop_job_socket();
+}
+
 static void
 on_job_socket(void)
 {
@@ -399,7 +412,7 @@ on_job_socket(void)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
-		drop_job_socket();
+		leave();
 		return;
 	}
 	struct packet p = packet_open(bytes);

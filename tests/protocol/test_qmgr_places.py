@@ -118,6 +118,7 @@ def test_connections_and_messages_of_a_host_are_limited():
             # sixty would have opened another, and this one gets no more
             with pytest.raises(Gone):
                 remote.job()
+            remote.die()
         settings(w, destinations="far.example messages=5")
         remote = w.connect("far.example")
         drain(w, remote, 1)
@@ -220,3 +221,38 @@ def test_slow_deliveries_here_leave_places():
         w.note(["bob@here.example"])
         w.virtual()
         assert "" in [user for user, _ in users()]
+
+
+def test_a_connection_counts_until_it_is_over():
+    """QUIT is not answered yet: a host with a limit gets no other one."""
+    rules = "limited.example connections=1 messages=1"
+    with World({"destinations": rules}) as w:
+        w.told()
+        ids = [w.note([f"u{i}@limited.example"]) for i in range(2)]
+        first = w.connect("limited.example")
+        job = first.job()
+        first.report(job)
+        w.wait_marks([(ids[0], 0, "K")])
+        first.wait_acks([(ids[0], 0)])
+        assert first.at_end()  # half-closed
+        assert silent(w.dial, 0.5)
+        first.die()
+        job = w.connect("limited.example").job()
+        assert job.id == ids[1]
+
+
+def test_a_resumed_connection_with_a_limit_takes_no_more():
+    """Nobody knows how many messages it had."""
+    rules = "limited.example connections=1 messages=3"
+    with World({"destinations": rules}) as w:
+        old = w.connected(0, "limited.example", resumed=1)
+        id_ = w.note(["u@limited.example"])
+        for link in (w.queued, w.become, w.remote):
+            link.send(b"E")
+        old.sock.send(b"E")
+        assert old.at_end()
+        assert silent(w.dial, 0.3)
+        old.die()
+        new = w.connect("limited.example")
+        w.body()
+        assert new.job().id == id_

@@ -459,6 +459,18 @@ def test_reports_that_nobody_can_take_keep_nobody():
                      "the child's last word")
 
 
+def test_the_job_socket_ends_behind_the_connection(remote):
+    """Who counts connections can go by it."""
+    quit = {"QUIT": lambda c, l: time.sleep(0.7) or b"221 bye\r\n"}
+    with Peer(quit) as peer:
+        a = remote.connect(peer)
+        assert a.one()[0] == "K"
+        a.sock.shutdown(socket.SHUT_WR)
+        begun = time.monotonic()
+        assert packet(a.sock, 5) is None
+        assert time.monotonic() - begun > 0.6
+
+
 def test_bad_packets_from_the_neighbours(remote):
     with Peer() as peer:
         a = remote.connect(peer)
