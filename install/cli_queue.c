@@ -65,7 +65,8 @@ static const char help[] =
     "hexadecimal digits, as in the log (qid=).\n"
     "\n"
     "Exit status: 0 done, 1 nothing matched, 100 wrong usage, 111 the suite\n"
-    "does not answer, or what is asked for is still under way.\n";
+    "does not answer, or what is asked for is still under way.  More in\n"
+    "postern-queue-list(1).\n";
 
 static int
 usage(void)

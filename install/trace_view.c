@@ -34,7 +34,8 @@ static const struct {
 	    "delivered to %{rcpt}%{host| at $}, %{delay} s after arrival: "
 	    "%{text}" },
 	{ NULL, "deferred",
-	    "deferred for %{rcpt}%{host| at $}, attempt %{attempt}: %{text}" },
+	    "deferred for %{rcpt}%{host| at $}, after %{attempt} attempt(s): "
+	    "%{text}" },
 	{ NULL, "failed", "failed for %{rcpt}%{host| at $}: %{text}" },
 	{ NULL, "forwarded", "%{rcpt} is forwarded to others" },
 	{ NULL, "removed", "removed by hand for %{rcpt}" },
