@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: ISC
 """The whole suite: SMTP in, POP3 out; start, reload, restart, stop; try."""
+import contextlib
 import json
 import os
+import pathlib
 import poplib
+import random
 import re
 import signal
 import smtplib
 import socket
+import struct
 import subprocess
 import time
 import uuid
@@ -269,6 +273,60 @@ def test_a_clean_run_logs_no_warning():
                 if "level=info" not in line and "event=dnssec " not in line
                 and "event=no-landlock" not in line]
         assert loud == []
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def greetings(suite, n):
+    """What n clients at a time are told first."""
+    socks = [socket.create_connection(suite.smtp, timeout=10)
+             for _ in range(n)]
+    out = [s.recv(3) for s in socks]
+    for s in socks:
+        reset(s)
+    return sorted(out)
+
+
+def children_of(suite, role):
+    pid = suite.roles()[role]
+    return [int(x) for x in pathlib.Path(
+        f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_places_come_back():
+    """However clients, spares and sessions go: no place is lost or made."""
+    steps = (b"", b"EHLO x\r\n", b"MAIL FROM:<a@b.fr>\r\n",
+             b"RCPT TO:<bob@hamburger.edu>\r\n", b"DATA\r\n", b"x\r\n" * 99)
+    with Suite("--no-first-message", "--domain", "hamburger.edu", "--user",
+               "bob@hamburger.edu:hungry", "--control",
+               "concurrencyperip=20") as s:
+        for i in range(1500):
+            with contextlib.suppress(ConnectionError, BrokenPipeError):
+                c = socket.create_connection(s.smtp, timeout=10)
+                if i % 7:
+                    c.recv(100)
+                c.sendall(b"".join(steps[:i % 7]))
+            reset(c)
+            if i % 50 == 0:
+                pid = random.choice(children_of(s, "smtpd") or [None])
+                with contextlib.suppress(TypeError, ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: greetings(s, 25) == [b"220"] * 20 + [b"421"] * 5,
+                 10, "20 places, and no more")
+        # the newest waits behind nobody who says nothing
+        held = [socket.create_connection(s.smtp) for _ in range(25)]
+        with socket.create_connection(s.smtp, timeout=5, source_address=(
+                "127.0.0.9", 0)) as other:
+            assert other.recv(3) == b"220"
+        for c in held:
+            reset(c)
+        wait_for(lambda: greetings(s, 20) == [b"220"] * 20, 10, "places")
+        check_mail_flows(s)
+        assert "session-crashed" not in s.log()
 
 
 def test_sigterm_with_sessions_open():
