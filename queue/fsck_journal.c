@@ -164,8 +164,8 @@ look_at_head(struct fsck *f, size_t i)
 	}
 	if (e != 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size < (off_t)2 * RECORD_BLOCK ||
-	    st.st_size > (off_t)UINT32_MAX) {
-		refuse(f, i, "no segment: not a file, or cut short");
+	    st.st_size > JOURNAL_LARGEST) {
+		refuse(f, i, "no segment: not a file, cut short, or too large");
 		return;
 	}
 	file->size = (uint64_t)st.st_size & ~(uint64_t)(RECORD_BLOCK - 1);

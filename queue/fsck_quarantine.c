@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "common/io.h"
 #include "queue/fsck.h"
+#include "queue/journal.h"
 #include "queue/mend.h"
 #include "queue/messfile.h"
 
@@ -257,7 +258,7 @@ look_into(struct fsck *f, const char *path, const char *name, bool restore,
 	int fd = openat(
 	    f->dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size > (off_t)UINT32_MAX) {
+	    st.st_size > JOURNAL_LARGEST) { /* no piece of a segment */
 		io_close(&fd);
 		return;
 	}

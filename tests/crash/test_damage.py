@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import time
 
@@ -307,6 +308,11 @@ def test_strays_do_no_harm(place):
         assert "strange-file" not in w.log()
 
 
+def most_memory():
+    """KiB, of any process so far that this one waited for."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+
 def test_hostile_spool(place):
     """One that posternq could have made: nothing outside is followed, changed
     or waited for."""
@@ -329,12 +335,17 @@ def test_hostile_spool(place):
     os.mkfifo(place.spool / "quarantine/fifo")
     with open(place.spool / "quarantine/segment-0001-0", "w") as f:
         f.truncate(1 << 40)
+    for name in ("quarantine/large", "journal/0009"):
+        with open(place.spool / name, "w") as f:
+            f.truncate((4 << 30) - 4096)  # would be read into memory
     with open(place.spool / "mess/sparse", "w") as f:
         f.truncate(1 << 40)
     (place.spool / "mess/\x1b]0;owned\x07").write_text("?")
+    memory = most_memory()
     for args in ((), ("--json",), ("--repair",), ("--repair", "--json"), ()):
         out = place.fsck(*args, timeout=60).stdout
         assert "\x1b" not in out and "\a" not in out
+        assert most_memory() <= max(memory, 1 << 20)
         if "--json" in args:
             for x in out.splitlines():
                 json.loads(x)
