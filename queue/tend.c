@@ -5,16 +5,14 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "queue/commit.h"
+#include "queue/errand.h"
 #include "queue/settle.h"
 
 enum {
-	OUTSTANDING = 512,	/* requests that settle may have */
 	PAUSE_MS = 1000,	/* after one of them failed */
 	UNREAD_MAX = 20,	/* then a record is given up */
 	SPARE_SEGMENTS = 2,	/* free ones beyond the reserve, made ahead */
@@ -24,127 +22,20 @@ enum {
 };
 
 static struct spool *spool;
-static struct watch watch;
-static unsigned outstanding;
 static bool making;   /* a segment */
 static bool removing; /* files, until none is left */
 static int64_t paused_until, next_removal;
 static uint64_t upto; /* ids up to this are to be in files; 0: as needed */
 static struct draft *waiting, *last_waiting, *publishing;
 
-/* ---- requests ---- */
-
-static bool
-ask(const struct buf *b)
-{
-	if (b->full)
-		bug("a request to settle is too long");
-	if (packet_send(watch.fd, buf_str(b), NULL, 0) < 0) {
-		if (errno != EAGAIN)
-			die(EXITCODE_TEMPORARY, "settle is gone", errno);
-		return false; /* again when it has answered something */
-	}
-	outstanding++;
-	return true;
-}
-
-static bool
-ask_simple(char type, uint64_t a, uint64_t b)
-{
-	char text[32];
-	struct buf p = BUF_ON(text);
-	packet_begin(&p, type);
-	packet_u64(&p, a);
-	packet_u64(&p, b);
-	return ask(&p);
-}
-
-static void
-put_state(struct buf *p, const struct ledger_entry *e)
-{
-	char state[ENVELOPE_RECIPIENTS / 8];
-	struct str s = { .p = state, .n = ledger_state_n(e) };
-	ledger_state(e, state);
-	packet_str(p, s);
-	packet_u8(p, (e->flags & LEDGER_WAS_PARKED) == 0 ? '\0'
-		     : (e->flags & LEDGER_PARKED) != 0	 ? 'H'
-							 : 'R');
-}
-
-/* Puts a count, and as many extras from *x on as fit. */
-static uint32_t
-put_extras(struct buf *p, const struct ledger_extra **x)
-{
-	uint32_t count = 0;
-	size_t room = buf_room(p) - sizeof(count);
-	const struct ledger_extra *end = *x;
-	for (; end != NULL && end->n + sizeof(count) <= room; end = end->next) {
-		room -= end->n + sizeof(count);
-		count++;
-	}
-	packet_u32(p, count);
-	for (; *x != end; *x = (*x)->next)
-		packet_str(p, (struct str){ .p = (*x)->content, .n = (*x)->n });
-	return count;
-}
-
-/* Appends what the file of e lacks, from the extra x on. */
-static bool
-ask_append(struct ledger_entry *e, const struct ledger_extra *x)
-{
-	static char space[PACKET_MAX];
-	do {
-		struct buf p = BUF_ON(space);
-		packet_begin(&p, SETTLE_APPEND);
-		packet_u64(&p, e->id);
-		put_state(&p, e);
-		e->extras_sent += put_extras(&p, &x);
-		if (!ask(&p))
-			return false;
-		e->ops++;
-	} while (x != NULL);
-	return true;
-}
-
-static bool
-ask_make(struct ledger_entry *e, const struct segment *seg)
-{
-	static char space[PACKET_MAX];
-	struct buf p = BUF_ON(space);
-	const struct ledger_extra *x = e->extra;
-	packet_begin(&p, SETTLE_MAKE);
-	packet_u64(&p, e->id);
-	packet_u32(&p, (uint32_t)(seg - spool->journal.seg));
-	packet_u64(&p, seg->epoch);
-	packet_u32(&p, e->offset);
-	packet_u32(&p, e->meta_n);
-	packet_u32(&p, e->body_n);
-	put_state(&p, e);
-	uint32_t count = put_extras(&p, &x);
-	if (!ask(&p))
-		return false;
-	e->extras_sent = count;
-	e->ops++;
-	e->flags |= LEDGER_NAMED;
-	if (x != NULL && !ask_append(e, x))
-		e->flags |= LEDGER_BROKEN; /* made anew, later */
-	return true;
-}
-
 /* ---- what there is to do ---- */
-
-static bool
-may_ask(void)
-{
-	return outstanding < OUTSTANDING;
-}
 
 static bool
 publish_waiting(void)
 {
-	while (waiting != NULL && may_ask()) {
+	while (waiting != NULL && errand_may_ask()) {
 		struct draft *d = waiting;
-		if (!ask_simple(SETTLE_PUBLISH, d->id, d->temporary))
+		if (!errand_simple(SETTLE_PUBLISH, d->id, d->temporary))
 			return false;
 		waiting = d->next;
 		d->next = publishing;
@@ -177,10 +68,10 @@ remove_gone(int64_t now)
 	if (!removing && now < next_removal)
 		return (int)(next_removal - now);
 	removing = true;
-	while (spool->gone.head != LEDGER_NONE && may_ask()) {
+	while (spool->gone.head != LEDGER_NONE && errand_may_ask()) {
 		uint32_t slot = spool->gone.head;
 		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-		if (!ask_simple(SETTLE_REMOVE, e->id, 0))
+		if (!errand_simple(SETTLE_REMOVE, e->id, 0))
 			break;
 		ledger_unlink(&spool->ledger, &spool->gone, slot);
 		e->flags |= LEDGER_BUSY;
@@ -198,10 +89,11 @@ static void
 flush_dirty(uint32_t number)
 {
 	uint32_t rest = spool->dirty.count;
-	for (int i = 0; i < LOOK_AT && rest > 0 && may_ask(); i++, rest--) {
+	for (int i = 0; i < LOOK_AT && rest > 0 && errand_may_ask();
+	     i++, rest--) {
 		uint32_t slot = spool->dirty.head;
 		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-		bool whole = e->dirty <= number && ask_append(e, e->extra);
+		bool whole = e->dirty <= number && errand_append(e, e->extra);
 		ledger_unlink(&spool->ledger, &spool->dirty, slot);
 		if (e->ops == 0) {
 			/* behind the others, so that all get their turn */
@@ -218,10 +110,11 @@ flush_dirty(uint32_t number)
 static void
 settle_live(struct segment *seg, uint64_t bound)
 {
-	while (seg->live.head != LEDGER_NONE && may_ask()) {
+	while (seg->live.head != LEDGER_NONE && errand_may_ask()) {
 		uint32_t slot = seg->live.head;
 		struct ledger_entry *e = ledger_at(&spool->ledger, slot);
-		if (e->id > bound || !ask_make(e, seg))
+		if (e->id > bound ||
+		    !errand_make(e, seg, (uint32_t)(seg - spool->journal.seg)))
 			return;
 		ledger_unlink(&spool->ledger, &seg->live, slot);
 		ledger_push(&spool->ledger, &seg->settled, slot);
@@ -234,13 +127,13 @@ static void
 make_segment(void)
 {
 	struct journal *j = &spool->journal;
-	if (making || j->made >= j->max || !may_ask() ||
+	if (making || j->made >= j->max || !errand_may_ask() ||
 	    j->free >= JOURNAL_RESERVE + SPARE_SEGMENTS)
 		return;
 	for (size_t i = 0; i < j->max; i++) {
 		if (j->seg[i].state != SEGMENT_ABSENT)
 			continue;
-		if (!ask_simple(SETTLE_SEGMENT, i, j->size))
+		if (!errand_simple(SETTLE_SEGMENT, i, j->size))
 			return;
 		j->seg[i].state = SEGMENT_MAKING;
 		making = true;
@@ -274,9 +167,9 @@ retire_oldest(void)
 	if (seg->state == SEGMENT_FULL && !journal_retire(j))
 		LOG(ERROR, "segment-failed", F_NUM("segment", seg->number),
 		    F_ERRNO(errno));
-	if (seg->state == SEGMENT_FAILED && may_ask() &&
+	if (seg->state == SEGMENT_FAILED && errand_may_ask() &&
 	    clock_mono_ms() >= paused_until &&
-	    ask_simple(
+	    errand_simple(
 		SETTLE_UNSEGMENT, (uint64_t)(seg - j->seg), seg->spoiled))
 		seg->state = SEGMENT_REMOVING;
 	if (seg->state != SEGMENT_FREE)
@@ -299,7 +192,7 @@ static void
 settle_wanted(void)
 {
 	struct journal *j = &spool->journal;
-	for (uint32_t n = j->oldest; n <= j->newest && may_ask(); n++) {
+	for (uint32_t n = j->oldest; n <= j->newest && errand_may_ask(); n++) {
 		struct segment *seg = journal_at(j, n);
 		if (seg != NULL)
 			settle_live(seg, upto);
@@ -523,43 +416,19 @@ take_segment(char type, uint64_t i, int error)
 }
 
 static void
-on_answer(struct watch *w, uint32_t events)
+on_answer(char type, uint64_t id, int error)
 {
-	char space[64];
-	(void)events;
-	for (unsigned i = 0; i < OUTSTANDING; i++) {
-		struct str bytes;
-		int fds[PACKET_FDS];
-		size_t nfds;
-		int n = packet_recv(w->fd, space, sizeof(space), MSG_DONTWAIT,
-		    &bytes, fds, &nfds);
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0)
-			die(EXITCODE_TEMPORARY, "settle is gone",
-			    n < 0 ? errno : 0);
-		packet_close_fds(fds, nfds);
-		struct packet p = packet_open(bytes);
-		char type = (char)packet_get_u8(&p);
-		uint64_t id = packet_get_u64(&p);
-		int error = (int)packet_get_u32(&p);
-		if (!packet_end(&p) || p.type != 'K' || outstanding == 0)
-			bug("settle answered nonsense");
-		outstanding--;
-		if (type == SETTLE_PUBLISH)
-			published(id, error);
-		else if (type == SETTLE_SEGMENT || type == SETTLE_UNSEGMENT)
-			take_segment(type, id, error);
-		else
-			take_answer(type, id, error);
-	}
+	if (type == SETTLE_PUBLISH)
+		published(id, error);
+	else if (type == SETTLE_SEGMENT || type == SETTLE_UNSEGMENT)
+		take_segment(type, id, error);
+	else
+		take_answer(type, id, error);
 }
 
 void
 tend_init(struct spool *s, int fd)
 {
 	spool = s;
-	watch = (struct watch){ .fd = fd, .ready = on_answer };
-	if (loop_add(&watch, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "epoll", errno);
+	errand_init(fd, on_answer);
 }
