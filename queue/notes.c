@@ -12,16 +12,12 @@
 #include "common/log.h"
 #include "queue/agents.h"
 #include "queue/bounces.h"
+#include "queue/intake.h"
 #include "queue/manage.h"
-#include "queue/names.h"
 #include "queue/wishes.h"
 
 enum {
-	RCPT_CAP = 16 * 1024 * 1024, /* about 2 GiB: more is not taken in */
-	MARKS_A_PACKET = 2500,	     /* 13 bytes each */
-	NOTE_MORE = 1,
-	NOTE_8BIT = 2,
-	NOTE_HELD = 4
+	MARKS_A_PACKET = 2500 /* 13 bytes each */
 };
 
 #define WHOLE_MESSAGE UINT32_MAX /* idx of a mark that holds or releases */
@@ -32,7 +28,7 @@ static void on_lost(struct link *);
 
 static struct link queued = LINK_DOWN("queued", on_packet, on_room, on_lost);
 static struct wishes marks, replaces, bodies;
-static bool told, overflow;
+static bool told;
 static bool settle_asked, settle_unsent;
 static uint64_t settle_bound;
 static bool epoch;
@@ -188,7 +184,7 @@ flush_bodies(void)
 void
 notes_flush(void)
 {
-	if (overflow && index_rcpts() < RCPT_CAP / 2)
+	if (intake_has_room_again())
 		die(EXITCODE_TEMPORARY,
 		    "the index was full; starting anew to read the rest", 0);
 	if (told)
@@ -205,117 +201,6 @@ on_room(struct link *l)
 }
 
 /* ---- from queued ---- */
-
-/* False: queued tells more of them than there can be. */
-static bool
-add_rcpt(uint32_t message, uint32_t idx, struct str address)
-{
-	const struct work *w = message_working(message);
-	uint32_t rcpt = index_add_rcpt(message, idx, address);
-	if (rcpt == 0)
-		return false;
-	struct rcpt *r = rcpt_at(rcpt);
-	if (w != NULL && w->replacing > 0)
-		r->depth = w->depth;
-	if (delivery_is_open())
-		delivery_start(rcpt);
-	else /* an agent of the last run may have had it, and be gone too */
-		r->flags |= RCPT_MAYBE;
-	return true;
-}
-
-static void
-take_rcpts(struct packet *p, uint32_t message)
-{
-	uint32_t n = packet_get_u32(p);
-	uint32_t hint = 0;
-	bool empty = message_at(message)->first == 0;
-	for (uint32_t i = 0; i < n && !p->bad; i++) {
-		uint32_t idx = packet_get_u32(p);
-		struct str address =
-		    packet_get_str(p, (size_t)LIMIT_ADDRESS * 2);
-		if (p->bad || address.n == 0)
-			break;
-		if (empty || index_find_rcpt(message, idx, &hint) == 0)
-			p->bad = !add_rcpt(message, idx, address);
-	}
-	if (!packet_end(p))
-		link_complain(&queued, p->type);
-	delivery_settle(message);
-}
-
-static void
-set_flag(struct message *m, unsigned flag, bool on)
-{
-	m->flags = (uint8_t)((m->flags & ~flag) | (on ? flag : 0));
-}
-
-static void
-take_body(uint32_t message, int *fd, uint64_t offset, uint64_t size, bool must)
-{
-	int body = *fd;
-	*fd = -1;
-	if (!delivery_body_keep(message, body, must))
-		return;
-	struct work *w = message_work(message);
-	w->offset = offset;
-	w->size = size;
-}
-
-static void
-on_note(struct packet *p, int *fds, size_t nfds)
-{
-	uint64_t id = packet_get_u64(p);
-	uint64_t birth = packet_get_u64(p);
-	uint64_t size = packet_get_u64(p);
-	uint64_t offset = packet_get_u64(p);
-	uint8_t flags = packet_get_u8(p);
-	struct str sender = packet_get_str(p, (size_t)LIMIT_ADDRESS * 2);
-	struct str sid = packet_get_str(p, (size_t)LIMIT_SID * 2);
-	if (p->bad || id == 0 || birth == 0) {
-		link_complain(&queued, p->type);
-		return;
-	}
-	if (index_rcpts() >= RCPT_CAP) {
-		if (!overflow)
-			LOG(ERROR, "index-full",
-			    F_NUM("recipients", index_rcpts()));
-		overflow = true;
-		return;
-	}
-	uint32_t message = index_find(id);
-	if (message == 0)
-		message = index_add(id, birth, size, sender,
-		    (flags & NOTE_HELD) == 0 ? 0
-					     : MESSAGE_HELD | MESSAGE_PARKED);
-	struct message *m = message_at(message);
-	set_flag(m, MESSAGE_EPOCH, epoch);
-	set_flag(m, MESSAGE_MORE, (flags & NOTE_MORE) != 0);
-	set_flag(m, MESSAGE_8BIT, (flags & NOTE_8BIT) != 0);
-	if (nfds == 1 && delivery_is_open())
-		take_body(message, &fds[0], offset, size, false);
-	if (sid.n > 0 && (m->work != 0 || delivery_is_open())) {
-		struct work *w = message_work(message);
-		names_drop(w->sid);
-		w->sid = names_take(sid);
-	}
-	take_rcpts(p, message);
-}
-
-static void
-on_more(struct packet *p)
-{
-	uint64_t id = packet_get_u64(p);
-	uint8_t flags = packet_get_u8(p);
-	uint32_t message = p->bad ? 0 : index_find(id);
-	if (message == 0) {
-		if (p->bad || !overflow)
-			link_complain(&queued, p->type);
-		return;
-	}
-	set_flag(message_at(message), MESSAGE_MORE, (flags & NOTE_MORE) != 0);
-	take_rcpts(p, message);
-}
 
 /* The recipient that a packet names, when it is in that state; else 0. */
 static uint32_t
@@ -439,7 +324,7 @@ on_body(struct packet *p, int *fds, size_t nfds)
 	w->body_wish = 0;
 	bool there = verdict == 'K';
 	if (there)
-		take_body(message, &fds[0], offset, size, true);
+		intake_body(message, &fds[0], offset, size, true);
 	else if (text.n == 0)
 		text = STR("4.3.0 the message cannot be read");
 	if (verdict == 'D')
@@ -463,7 +348,7 @@ forget_untold(void)
 		/* marks that are repeated now are answered even so */
 		for (uint32_t r = m->first; r != 0; r = rcpt_at(r)->sibling)
 			(void)delivery_delete(r);
-		set_flag(m, MESSAGE_MORE, false);
+		message_flag(m, MESSAGE_MORE, false);
 		delivery_settle(i);
 	}
 }
@@ -496,13 +381,14 @@ on_settled(struct packet *p)
 static void
 on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 {
+	bool good = true;
 	last_note = clock_mono_ms();
 	switch (p->bad ? '\0' : p->type) {
 	case 'N':
-		on_note(p, fds, nfds);
+		good = intake_note(p, fds, nfds, epoch);
 		break;
 	case 'n':
-		on_more(p);
+		good = intake_more(p);
 		break;
 	case 'E':
 		on_told();
@@ -520,8 +406,10 @@ on_packet(struct link *l, struct packet *p, int *fds, size_t nfds)
 		on_settled(p);
 		break;
 	default:
-		link_complain(l, p->type);
+		good = false;
 	}
+	if (!good)
+		link_complain(l, p->type);
 }
 
 static void

@@ -2,7 +2,7 @@
 PROGS += postern-qmgr postern-bounce
 QMGR_PURE := queue/pool.o queue/wishes.o queue/names.o queue/index.o queue/due.o \
 	queue/schedule.o queue/lot.o queue/hostrules.o queue/pace.o queue/destination.o queue/places.o
-postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/where.o queue/agents.o \
+postern-qmgr_OBJS := queue/qmgr.o queue/notes.o queue/intake.o queue/where.o queue/agents.o \
 	queue/hubs.o queue/bounces.o queue/manage.o queue/walk.o queue/select.o queue/delivery.o \
 	queue/outcome.o queue/working.o queue/orders.o queue/jobs.o \
 	queue/reports.o queue/patience.o send/route.o $(QMGR_PURE)
