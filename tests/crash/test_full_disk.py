@@ -37,15 +37,17 @@ def small_disk(kind, mb=24, inodes=600):
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-m", "0", "-N",
                         str(inodes), image], check=True)
         mount = ["-o", "loop", image]
-    done = subprocess.run(["mount", *mount, folder], capture_output=True)
-    if done.returncode != 0:
-        os.rmdir(folder)
-        pytest.skip(f"no {kind} here: {done.stderr}")
-    os.chmod(folder, 0o755)
     try:
-        yield pathlib.Path(folder)
+        done = subprocess.run(["mount", *mount, folder], capture_output=True,
+                              text=True)
+        if done.returncode != 0:
+            pytest.skip(f"no {kind} here: {done.stderr.strip()}")
+        try:
+            os.chmod(folder, 0o755)
+            yield pathlib.Path(folder)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
     finally:
-        subprocess.run(["umount", "-l", folder], check=True)
         os.rmdir(folder)
         if os.path.exists(image):
             os.unlink(image)
