@@ -10,10 +10,15 @@
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/packet.h"
 #include "install/cli.h"
 #include "install/json.h"
 #include "users/edit.h"
 #include "users/line.h"
+
+enum { ANSWER_MS = 3000 };
 
 static const char usage[] =
     "usage: postern alias add ADDRESS TARGET ...\n"
@@ -126,6 +131,57 @@ check_line(struct str line)
 	return wrong ? edit_fail(EXITCODE_PERMANENT, wrong, line) : 0;
 }
 
+/* ---- what userd says of it ---- */
+
+/* Warns when the running userd would refuse this recipient. */
+static void
+warn_of(int userd, struct str address)
+{
+	static char storage[PACKET_MAX];
+	char room[LIMIT_ADDRESS + 16];
+	char said_room[LIMIT_REPORT];
+	struct buf question = BUF_ON(room);
+	struct buf said = BUF_ON(said_room);
+	struct str answer;
+	packet_begin(&question, 'R');
+	packet_str(&question, address);
+	if (question.full ||
+	    packet_ask(userd, buf_str(&question), NULL, 0, storage,
+		sizeof(storage), ANSWER_MS, &answer) != 1)
+		return;
+	struct packet p = packet_open(answer);
+	struct str text = packet_get_str(&p, PACKET_MAX);
+	if (p.type != 'D' || p.bad)
+		return;
+	log_safe(&said, text, sizeof(said_room) - 1);
+	if (buf_cstr(&said) != NULL)
+		fprintf(stderr, "postern alias: warning: %.*s: %s\n",
+		    (int)address.n, address.p, buf_cstr(&said));
+}
+
+/* An alias that leads back to itself, and targets that nobody has: told, but
+ * not refused, for the next command may add what is missing. */
+static void
+warn_of_line(struct str line)
+{
+	struct line_alias a;
+	char room[LIMIT_ADDRESS + 2];
+	struct buf target = BUF_ON(room);
+	const char *wrong = NULL;
+	int userd = edit_userd();
+	if (userd < 0 || line_alias(line, &a) != NULL) {
+		io_close(&userd);
+		return; /* postern check tells it later */
+	}
+	if (a.address.p[0] != '@' && str_find(a.address, '@') < a.address.n)
+		warn_of(userd, a.address);
+	while (line_alias_next(&a, buf_str(&me), &target, &wrong) && !wrong) {
+		warn_of(userd, buf_str(&target));
+		buf_reset(&target);
+	}
+	io_close(&userd);
+}
+
 /* ---- add, del ---- */
 
 static int
@@ -171,8 +227,10 @@ alias_add(int argc, char **argv, struct str key)
 	if (code == 0)
 		code = edit_change(&e, found ? old : STR(""), buf_str(&line));
 	edit_close(&e);
-	if (code == 0)
+	if (code == 0) {
 		printf("%.*s\n", (int)line.n, line.p);
+		warn_of_line(buf_str(&line));
+	}
 	return code;
 }
 

@@ -206,8 +206,13 @@ def test_check_tells_of_aliases_that_lead_nowhere(suite):
              suite.postern("user", "list").stdout.splitlines()]
     for alias, *targets in (("team", users[0], "nobody", "x@elsewhere.test"),
                             ("one", "two"), ("two", "one")):
-        suite.postern("alias", "add", f"{alias}@hamburger.edu", *(
+        out = suite.postern("alias", "add", f"{alias}@hamburger.edu", *(
             t if "@" in t else f"{t}@hamburger.edu" for t in targets))
+        warned = [line.split()[3] for line in out.stderr.splitlines()]
+        assert warned == {
+            "team": ["nobody@hamburger.edu:"],
+            "one": ["two@hamburger.edu:"],
+            "two": ["two@hamburger.edu:", "one@hamburger.edu:"]}[alias], out
     try:
         out = suite.postern("check").stdout
         warnings = [line for line in out.splitlines() if "aliases" in line]
