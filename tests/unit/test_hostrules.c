@@ -24,13 +24,13 @@ lines(void **state)
 		bool good;
 		struct hostrule rule;
 	} cases[] = {
-		{ "a.example connections=3", true, { 3, 0, 0 } },
+		{ "a.example connections=3", true, { .connections = 3 } },
 		{ ".a.example\tmessages=10  rate=60/minute", true,
-		    { 0, 10, 1000000 } },
-		{ "* rate=7/second", true, { 0, 0, 142858 } },
-		{ "* rate=1/hour", true, { 0, 0, 3600000000u } },
+		    { .messages = 10, .interval_us = 1000000 } },
+		{ "* rate=7/second", true, { .interval_us = 142858 } },
+		{ "* rate=1/hour", true, { .interval_us = 3600000000u } },
 		{ "[192.0.2.1] CONNECTIONS=1000 rate=1/Minute", true,
-		    { 1000, 0, 60000000 } },
+		    { .connections = 1000, .interval_us = 60000000 } },
 		{ "a.example", false, { 0 } },
 		{ "a.example connections=0", false, { 0 } },
 		{ "a.example connections=1001", false, { 0 } },
