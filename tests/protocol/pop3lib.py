@@ -70,7 +70,10 @@ def tcp_pair():
     """Both ends of a connection over loopback."""
     with socket.create_server(("127.0.0.1", 0)) as srv:
         c = socket.create_connection(srv.getsockname())
-        far, _ = srv.accept()
+        far, peer = srv.accept()
+        while peer != c.getsockname():  # a stranger, who looks for another
+            far.close()
+            far, peer = srv.accept()
     c.settimeout(TIME)
     return c, far
 
