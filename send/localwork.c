@@ -217,10 +217,10 @@ deliver_virtual(struct localwork *w, struct localwork_job *j, uint32_t idx,
 static struct localwork_task *
 free_task(struct localwork *w)
 {
-	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		if (w->tasks[i].state == TASK_FREE)
 			return &w->tasks[i];
-	return NULL;
+	return w->tasks_n < LOCALWORK_TASKS ? &w->tasks[w->tasks_n++] : NULL;
 }
 
 static void
@@ -241,7 +241,7 @@ deliver_system(struct localwork *w, struct localwork_job *j, uint32_t idx,
 static bool
 in_work(const struct localwork *w, uint64_t id, uint32_t idx)
 {
-	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		if (w->tasks[i].state != TASK_FREE && w->tasks[i].id == id &&
 		    w->tasks[i].idx == idx)
 			return true;
@@ -284,7 +284,7 @@ static size_t
 reports_due(const struct localwork *w)
 {
 	size_t n = w->maildir.file_count;
-	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		n += w->tasks[i].state != TASK_FREE &&
 		     w->tasks[i].state != TASK_FORWARDED;
 	return n;
@@ -293,8 +293,8 @@ reports_due(const struct localwork *w)
 static size_t
 free_task_count(const struct localwork *w)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+	size_t n = LOCALWORK_TASKS - w->tasks_n;
+	for (size_t i = 0; i < w->tasks_n; i++)
 		n += w->tasks[i].state == TASK_FREE;
 	return n;
 }
@@ -325,7 +325,7 @@ static bool
 run_ready(struct localwork *w)
 {
 	bool any = false;
-	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++) {
+	for (size_t i = 0; i < w->tasks_n; i++) {
 		if (w->tasks[i].state != TASK_READY)
 			continue;
 		localtask_run(w, &w->tasks[i]);
@@ -338,7 +338,7 @@ static void
 start_programs(struct localwork *w)
 {
 	w->wants_runner = false;
-	for (size_t i = 0; w->system_user && i < LOCALWORK_TASKS; i++) {
+	for (size_t i = 0; i < w->tasks_n; i++) {
 		if (w->tasks[i].state != TASK_WANTS)
 			continue;
 		if (w->runner_fd < 0)
@@ -371,7 +371,7 @@ lose_runner(struct localwork *w)
 		.text = { "4.3.0 the program's process was lost", 36 } };
 	LOG(ERROR, "runner-lost", F_NUM("programs", w->programs));
 	w->programs = 0;
-	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		if (w->tasks[i].state == TASK_RUNNING)
 			localtask_program_ended(w, &w->tasks[i], &lost);
 }
@@ -379,7 +379,7 @@ lose_runner(struct localwork *w)
 void
 localwork_no_runner(struct localwork *w)
 {
-	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		if (w->tasks[i].state == TASK_WANTS)
 			localtask_start_program(w, &w->tasks[i]);
 	w->wants_runner = false;
@@ -392,7 +392,7 @@ localwork_on_runner(struct localwork *w)
 	int n;
 	while ((n = runner_receive(
 		    w->runner_fd, w->packet, sizeof(w->packet), &a)) == 1) {
-		if (a.slot >= LOCALWORK_TASKS ||
+		if (a.slot >= w->tasks_n ||
 		    w->tasks[a.slot].state != TASK_RUNNING) {
 			n = -1;
 			break;
@@ -441,7 +441,7 @@ localwork_in_flight(const struct localwork *w,
 {
 	for (size_t i = 0; i < w->queue_n; i++)
 		job_in_flight(w->queue[i], each, arg);
-	for (size_t i = 0; i < LOCALWORK_TASKS; i++)
+	for (size_t i = 0; i < w->tasks_n; i++)
 		if (w->tasks[i].state != TASK_FREE &&
 		    w->tasks[i].state != TASK_FORWARDED)
 			each(arg, w->tasks[i].id, w->tasks[i].idx);

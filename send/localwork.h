@@ -79,6 +79,7 @@ struct localwork {
 	unsigned committed;			    /* files, ever */
 	struct localwork_job *queue[LOCALWORK_JOBS];
 	struct localwork_job jobs[LOCALWORK_JOBS];
+	size_t tasks_n; /* behind these none was ever used: untouched pages */
 	struct localwork_task tasks[LOCALWORK_TASKS];
 	struct {
 		uint64_t id;
