@@ -6,13 +6,9 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "queue/names.h"
+#include "queue/noteflags.h"
 
-enum {
-	RCPT_CAP = 16 * 1024 * 1024, /* about 2 GiB: more is not taken in */
-	NOTE_MORE = 1,
-	NOTE_8BIT = 2,
-	NOTE_HELD = 4
-};
+enum { RCPT_CAP = 16 * 1024 * 1024 }; /* about 2 GiB: more is not taken in */
 
 static bool overflow;
 

@@ -6,12 +6,9 @@
 
 #include "queue/draft.h"
 #include "queue/messfile.h"
+#include "queue/noteflags.h"
 
-enum {
-	NOTE_MORE = 1,	/* flag of N and n: more recipients follow */
-	NOTE_HELD = 4,	/* flag of N: an administrator holds the message */
-	NOTE_HEAD = 512 /* more than an N takes without its recipients */
-};
+enum { NOTE_HEAD = 512 /* more than an N takes without its recipients */ };
 
 struct note {
 	const struct ledger_entry *e;
