@@ -328,6 +328,27 @@ def test_many_recipients_take_many_packets():
         assert all(n.recipients[i] == rcpts[i] for i in n.recipients)
 
 
+def test_many_marks_wait_for_no_mail():
+    """An order to many messages is not held up after each two thousand."""
+    with World() as w:
+        q, s = Qmgr(w).index(), Listen(w).session()
+        for i in range(3):
+            assert s.post("a@b.fr", [f"u{j}@tester.example" for j in
+                                     range(1000)], b"x")[0] == "K"
+        q.until(lambda: len(q.notes) == 3 and
+                all(n.whole for n in q.notes.values()))
+        notes = list(q.notes.values())
+        times = []
+        for n in notes:
+            begun = time.monotonic()
+            q.mark([(n.id, 0)])
+            times.append(time.monotonic() - begun)
+        many = [(n.id, i) for n in notes for i in range(1, 500)]
+        begun = time.monotonic()
+        q.mark(many)
+        assert time.monotonic() - begun < min(times) / 2
+
+
 def test_marks_twice_unknown_and_nonsense():
     with World() as w:
         q, s = Qmgr(w).index(), Listen(w).session()
