@@ -15,6 +15,7 @@ all:
 -include $(B)/config.mk
 $(B)/config.mk: install/probe
 	@mkdir -p $(@D)
+	@echo '*' > $(@D)/.gitignore
 	@sh install/probe $(CC) > $@
 
 STD := -std=c17 -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"'
