@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "queue/change.h"
 #include "queue/found.h"
+#include "queue/replies.h"
 #include "queue/teller.h"
 
 static struct spool *spool;
@@ -62,7 +63,7 @@ on_open(struct packet *p)
 	uint64_t id = packet_get_u64(p);
 	if (!packet_end(p))
 		return false;
-	if (!teller_want_body(id))
+	if (!replies_want_body(id))
 		LOG(ERROR, "no-memory", F_ID(id));
 	return true;
 }
@@ -73,7 +74,7 @@ on_settle(struct packet *p)
 	uint64_t bound = packet_get_u64(p);
 	if (!packet_end(p))
 		return false;
-	teller_want_settled(bound);
+	replies_want_settled(bound);
 	return true;
 }
 

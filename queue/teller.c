@@ -15,27 +15,16 @@
 #include "queue/found.h"
 #include "queue/heard.h"
 #include "queue/note.h"
+#include "queue/replies.h"
 #include "queue/round.h"
-#include "queue/tend.h"
 
 enum {
 	HELD_MAX = 1024, /* descriptors given with notes that are not done */
 	FORGET_EVERY_MS = 5000, /* half of them count as closed after this */
 	PAUSE_MS = 500,
-	NOTES_AT_ONCE = 256, /* told from the disk between two commits */
-	BODIES_AT_ONCE = 64,
-	PACKETS_AT_ONCE = 64,	  /* read from qmgr between two commits */
-	MARKED_BYTES = 12 * 2048, /* in an `m` */
+	NOTES_AT_ONCE = 256,   /* told from the disk between two commits */
+	PACKETS_AT_ONCE = 64,  /* read from qmgr between two commits */
 	BACKLOG = 1024 * 1024, /* bytes of answers: above it qmgr is not read */
-};
-
-/* An answer to W that waits to be sent. */
-struct replaced {
-	uint64_t id;
-	uint32_t idx;
-	uint32_t told; /* how many of its recipients */
-	uint32_t n;    /* bytes that follow: as in the record */
-	char verdict;
 };
 
 static struct spool *spool;
@@ -47,12 +36,6 @@ static uint32_t cursor_idx; /* 0: not begun */
 static unsigned held;
 static int64_t paused_until; /* no memory or descriptor to read a message */
 static int64_t forget_at;
-static struct bytes marked = { .vital = true }; /* 12 bytes each, as in `m` */
-/* each a struct replaced and its bytes */
-static struct bytes answers = { .vital = true };
-static struct bytes wanted = { .vital = true }; /* ids of O */
-static bool settle_asked;			/* S is not answered yet */
-static uint64_t settle_bound;
 static char space[PACKET_MAX];
 static char incoming[PACKET_MAX];
 
@@ -63,9 +46,7 @@ unlink_qmgr(void)
 {
 	loop_remove(&watch);
 	io_close(&watch.fd);
-	bytes_free(&marked);
-	bytes_free(&answers);
-	bytes_free(&wanted);
+	replies_forget();
 }
 
 static void
@@ -73,7 +54,7 @@ want_output(bool want)
 {
 	if (watch.fd < 0)
 		return;
-	size_t backlog = marked.n + answers.n + wanted.n + change_backlog();
+	size_t backlog = replies_backlog() + change_backlog();
 	uint32_t in = backlog > BACKLOG ? 0 : EPOLLIN;
 	loop_change(&watch, want ? in | EPOLLOUT : in);
 }
@@ -88,9 +69,8 @@ not_sent(void)
 	unlink_qmgr();
 }
 
-/* False: not now (or the link is gone). */
-static bool
-tell(const struct buf *b, const int *fd)
+bool
+teller_tell(const struct buf *b, const int *fd)
 {
 	int r = packet_send(watch.fd, buf_str(b), fd, fd == NULL ? 0 : 1);
 	if (r < 0 && fd != NULL && errno == ETOOMANYREFS)
@@ -117,7 +97,7 @@ send_note(const struct note *n, const struct buf *b)
 	/* -1: qmgr will ask for it; a file's body is checked then */
 	if (cursor_idx == 0 && held < HELD_MAX && !n->has_file)
 		fd = note_body(spool, n);
-	bool sent = tell(b, fd >= 0 ? &fd : NULL);
+	bool sent = teller_tell(b, fd >= 0 ? &fd : NULL);
 	if (sent && fd >= 0) {
 		ledger_at(&spool->ledger, cursor)->flags |= LEDGER_HELD;
 		held++;
@@ -273,160 +253,26 @@ slot_dropped(uint32_t slot)
 void
 teller_marked(uint64_t id, uint32_t idx, unsigned link)
 {
-	char text[12];
-	struct buf b = BUF_ON(text);
-	if (link != link_number || watch.fd < 0)
-		return; /* a new qmgr sees what is left in the index */
-	packet_u64(&b, id);
-	packet_u32(&b, idx);
-	if (!bytes_put(&marked, buf_str(&b)))
-		LOG(ERROR, "no-memory", F_ID(id));
+	/* a new qmgr sees what is left in the index */
+	if (link == link_number && watch.fd >= 0)
+		replies_marked(id, idx);
 }
 
 void
 teller_replaced(
     uint64_t id, uint32_t idx, char verdict, struct str content, unsigned link)
 {
-	const struct replaced a = { .id = id,
-		.idx = idx,
-		.verdict = verdict,
-		.n = (uint32_t)content.n };
-	struct str head = { .p = (const char *)&a, .n = sizeof(a) };
-	if (link != link_number || watch.fd < 0)
-		return;
-	if (!bytes_reserve(&answers, answers.n + head.n + content.n) ||
-	    !bytes_put(&answers, head) || !bytes_put(&answers, content))
-		LOG(ERROR, "no-memory", F_ID(id));
-}
-
-static bool
-send_marked(void)
-{
-	while (marked.n > 0) {
-		struct str s = str_head(bytes_str(&marked), MARKED_BYTES);
-		struct buf b = BUF_ON(space);
-		packet_begin(&b, 'm');
-		packet_u32(&b, (uint32_t)(s.n / 12));
-		buf_put(&b, s);
-		if (!tell(&b, NULL))
-			return false;
-		bytes_drop(&marked, s.n);
-	}
-	return true;
-}
-
-/* Tells the recipients that came with a replacement, from a->told on. */
-static bool
-send_new_recipients(struct replaced *a, struct str content)
-{
-	struct replacement by;
-	uint32_t told = a->told;
-	if (a->n == 0 || !replacement_open(content, &by))
-		return true;
-	for (;;) {
-		struct buf b = BUF_ON(space);
-		if (!note_put_new(a->id, &by, &b, &told))
-			return true;
-		if (!tell(&b, NULL))
-			return false;
-		a->told = told;
-	}
+	if (link == link_number && watch.fd >= 0)
+		replies_replaced(id, idx, verdict, content);
 }
 
 /* While a message is half told, its new recipients would come twice: then qmgr
  * is to ask again. */
-static bool
-is_half_told(uint64_t id)
+bool
+teller_is_half_told(uint64_t id)
 {
 	return cursor != LEDGER_NONE && cursor_idx > 0 &&
 	       ledger_at(&spool->ledger, cursor)->id == id;
-}
-
-static bool
-send_replaced(void)
-{
-	while (answers.n > 0) {
-		struct replaced a;
-		memcpy(&a, answers.p, sizeof(a));
-		struct str content = { .p = answers.p + sizeof(a), .n = a.n };
-		if (a.verdict == 'K' && is_half_told(a.id))
-			a.verdict = 'Z';
-		bool told =
-		    a.verdict != 'K' || send_new_recipients(&a, content);
-		if (watch.fd < 0)
-			return false;
-		memcpy(answers.p, &a, sizeof(a));
-		if (!told)
-			return false;
-		struct buf b = BUF_ON(space);
-		packet_begin(&b, 'w');
-		packet_u64(&b, a.id);
-		packet_u32(&b, a.idx);
-		packet_u8(&b, (uint8_t)a.verdict);
-		packet_str(&b, a.verdict == 'K' ? STR("2.0.0 Replaced")
-			       : a.verdict == 'D'
-				   ? STR("5.4.6 Too many recipients")
-				   : STR("4.3.0 Not now"));
-		if (!tell(&b, NULL))
-			return false;
-		bytes_drop(&answers, sizeof(a) + a.n);
-	}
-	return true;
-}
-
-bool
-teller_want_body(uint64_t id)
-{
-	struct str s = { .p = (const char *)&id, .n = sizeof(id) };
-	return bytes_put(&wanted, s);
-}
-
-static bool
-send_body(uint64_t id)
-{
-	struct buf b = BUF_ON(space);
-	int fd = note_answer(spool, id, &b);
-	bool sent = tell(&b, fd >= 0 ? &fd : NULL);
-	io_close(&fd);
-	return sent;
-}
-
-static bool
-send_wanted(void)
-{
-	for (int i = 0; wanted.n >= sizeof(uint64_t); i++) {
-		uint64_t id;
-		if (i == BODIES_AT_ONCE)
-			return false; /* after the next commit */
-		memcpy(&id, wanted.p, sizeof(id));
-		if (!send_body(id))
-			return false;
-		bytes_drop(&wanted, sizeof(id));
-	}
-	return true;
-}
-
-void
-teller_want_settled(uint64_t bound)
-{
-	settle_bound = bound;
-	settle_asked = true;
-}
-
-/* How far settling is. */
-static bool
-send_settled(void)
-{
-	char text[32];
-	struct buf b = BUF_ON(text);
-	if (!settle_asked)
-		return true;
-	uint64_t left = tend_settle(&settle_bound);
-	packet_begin(&b, 's');
-	packet_u64(&b, settle_bound);
-	packet_u64(&b, left);
-	settle_asked = !tell(&b, NULL);
-	return !settle_asked;
 }
 
 static bool
@@ -441,7 +287,7 @@ send_notes(void)
 		return true;
 	struct buf b = BUF_ON(space);
 	packet_begin(&b, 'E');
-	told_end = tell(&b, NULL);
+	told_end = teller_tell(&b, NULL);
 	return told_end;
 }
 
@@ -456,8 +302,7 @@ teller_run(void)
 	}
 	if (watch.fd < 0)
 		return -1;
-	bool all = send_replaced() && send_settled() && send_wanted() &&
-		   send_marked() && send_notes();
+	bool all = replies_send(spool) && send_notes();
 	bool paused = clock_mono_ms() < paused_until;
 	want_output(!all && !paused);
 	return paused ? PAUSE_MS : -1;

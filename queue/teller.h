@@ -20,10 +20,11 @@ void teller_marked(uint64_t id, uint32_t idx, unsigned link);
  */
 void teller_replaced(
     uint64_t id, uint32_t idx, char verdict, struct str content, unsigned link);
-/* qmgr asks for this body.  False: no memory. */
-bool teller_want_body(uint64_t id);
-/* qmgr asks for files of all messages up to this id. */
-void teller_want_settled(uint64_t bound);
+/* Sends a packet, with a descriptor unless fd is NULL.  False: not now, or the
+ * link is gone: then replies.h has forgotten what waited. */
+bool teller_tell(const struct buf *, const int *fd);
+/* Some of its recipients are told, and others will be. */
+bool teller_is_half_told(uint64_t id);
 /* Sends what can be sent.  Milliseconds until it should be called again, when
  * nothing else happens; -1: no need. */
 int teller_run(void);
