@@ -58,10 +58,11 @@ def test_a_message_goes_in_and_is_told():
         assert n.recipients == {0: RCPT, 1: "x@tester.example"}
         assert n.body() == b"Subject: hi\n\nhello\n" and n.flags == 0
         assert abs(n.birth - time.time()) < 5
-        assert f"event=queued qid={qid} sid=abc sender=alice@crepes.fr " \
-            "size=19 nrcpt=2" in w.log()
+        # lines are written when the answers are out
+        wait_for(lambda: f"event=queued qid={qid} sid=abc "
+                 "sender=alice@crepes.fr size=19 nrcpt=2" in w.log())
         q.mark([(n.id, 0), (n.id, 1)])
-        assert f"event=done qid={qid}" in w.log()
+        wait_for(lambda: f"event=done qid={qid}" in w.log())
 
 
 def test_descriptors_are_sealed():
