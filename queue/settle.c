@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/die.h"
@@ -17,6 +16,7 @@
 #include "common/log.h"
 #include "common/packet.h"
 #include "common/sandbox.h"
+#include "queue/messdir.h"
 #include "queue/messfile.h"
 
 static const struct sandbox_rule rules[] = {
@@ -72,57 +72,6 @@ settle_tmp_name(uint64_t n, char out[SETTLE_TMP])
 	buf_puts(&b, "mess/tmp/");
 	buf_put_hex64(&b, n);
 	buf_putc(&b, '\0');
-}
-
-/* ---- syncing ---- */
-
-static int
-sync_dir(const char *name)
-{
-	int fd = openat(spool->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	int e = fsync(fd) < 0 ? errno : 0;
-	io_close(&fd);
-	return e;
-}
-
-/* "mess/ab/..." cut down to "mess/ab" */
-static void
-dir_name(uint64_t id, char out[MESS_NAME])
-{
-	mess_name(id, out);
-	out[7] = '\0';
-}
-
-static int
-sync_dir_of(uint64_t id)
-{
-	char dir[MESS_NAME];
-	dir_name(id, dir);
-	int e = sync_dir(dir);
-	return e == ENOENT ? 0 : e; /* nothing was ever there */
-}
-
-static int
-make_dir_of(uint64_t id)
-{
-	char dir[MESS_NAME];
-	dir_name(id, dir);
-	if (mkdirat(spool->dirfd, dir, 0700) == 0)
-		return sync_dir("mess");
-	return errno == EEXIST ? 0 : errno;
-}
-
-static int
-name_file(const char *tmp, uint64_t id)
-{
-	char name[MESS_NAME];
-	mess_name(id, name);
-	int e = make_dir_of(id);
-	if (e == 0 && renameat(spool->dirfd, tmp, spool->dirfd, name) < 0)
-		e = errno;
-	return e;
 }
 
 /* ---- requests ---- */
@@ -263,7 +212,7 @@ keep_segment(const char *file)
 	LOG(ERROR, "segment-damaged", F_TEXT("file", file),
 	    F_TEXT("why", "a part cannot be read"), F_TEXT("kept", name),
 	    F_TEXT("do", SPOOL_ADVICE));
-	return sync_dir("quarantine");
+	return messdir_sync(spool->dirfd, "quarantine");
 }
 
 static int
@@ -358,8 +307,9 @@ name_new_file(struct job *job)
 {
 	char tmp[SETTLE_TMP];
 	settle_tmp_name(job->temporary, tmp);
-	job->error =
-	    io_write_out(job->fd) < 0 ? errno : name_file(tmp, job->id);
+	job->error = io_write_out(job->fd) < 0
+			 ? errno
+			 : messdir_enter(spool->dirfd, tmp, job->id);
 	if (job->error != 0 && job->type == SETTLE_MAKE)
 		(void)unlinkat(spool->dirfd, tmp, 0); /* it is made anew */
 }
@@ -384,10 +334,10 @@ sync_names(size_t first)
 {
 	char dir[MESS_NAME];
 	char other[MESS_NAME];
-	dir_name(jobs[first].id, dir);
-	int e = sync_dir_of(jobs[first].id);
+	messdir_name(jobs[first].id, dir);
+	int e = messdir_sync_of(spool->dirfd, jobs[first].id);
 	for (size_t i = first; i < job_count; i++) {
-		dir_name(jobs[i].id, other);
+		messdir_name(jobs[i].id, other);
 		if (!jobs[i].name || memcmp(dir, other, sizeof("mess/ab")) != 0)
 			continue;
 		keep_error(&jobs[i], e);
