@@ -135,7 +135,8 @@ stream_open(int fd, enum session_kind kind, struct str sid)
 	s->session.kind = kind;
 	session_set_sid(&s->session, sid);
 	s->uid = (uid_t)-1;
-	if (io_nonblock(fd, true) < 0 || loop_add(&s->watch, EPOLLIN) < 0) {
+	/* whether fd blocks is all the same: MSG_DONTWAIT is with every call */
+	if (loop_add(&s->watch, EPOLLIN) < 0) {
 		LOG(ERROR, "stream", F_ERRNO(errno));
 		io_close(&fd);
 		free(s);
