@@ -28,6 +28,7 @@
 
 enum {
 	STARTS_MAX = 2, /* of a local that ends before it takes its socket */
+	REQUESTS = 4,	/* taken in one go */
 	RUNNERS_MAX = 4 /* of a user: one works, others are ending */
 };
 
@@ -368,15 +369,17 @@ on_link_ready(struct watch *w, uint32_t events)
 	struct asker *a = w->arg;
 	if ((events & EPOLLOUT) != 0)
 		asker_answer_all(a);
-	while (w->fd >= 0 && has_room(a)) {
+	/* a few, then those that were started are seen: who asks without end
+	 * would else keep their answers back without end */
+	for (int n = 0; n < REQUESTS && w->fd >= 0 && has_room(a); n++) {
 		struct str bytes;
 		int fds[PACKET_FDS];
 		size_t nfds;
-		int n = packet_recv(w->fd, packet_space, sizeof(packet_space),
+		int got = packet_recv(w->fd, packet_space, sizeof(packet_space),
 		    MSG_DONTWAIT, &bytes, fds, &nfds);
-		if (n < 0 && errno == EAGAIN)
+		if (got < 0 && errno == EAGAIN)
 			return;
-		if (n <= 0) {
+		if (got <= 0) {
 			asker_lose(a);
 			return;
 		}

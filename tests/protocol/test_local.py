@@ -332,6 +332,23 @@ def test_one_local_for_a_user(become):
     assert b.deliver(ident(), *BOB)[0] == "K"
 
 
+def test_more_requests_do_not_keep_answers_back(become):
+    """Those that were started are told of while others still ask."""
+    userd, count = become.link("userd"), 60
+    near, far = socket.socketpair()
+    fds = [far.fileno()] * 3
+    for key in range(count + 1):  # the last one is refused at once
+        user = "" if key < count else "no.such.user"
+        socket.send_fds(userd, [
+            b"P" + u64(key) + text(user) + text("x.org/bob") +
+            text("sid") + text("127.0.0.1") + text("bob") + text("")], fds)
+    far.close()
+    answers = [packet(userd, 20).type for _ in range(count + 1)]
+    near.close()
+    assert sorted(answers) == ["K"] * count + ["Z"]
+    assert answers[0] == "K"
+
+
 def test_local_ends_when_its_socket_is_closed(become):
     a = become.local()
     a.deliver(ident(), *BOB)
