@@ -4,7 +4,6 @@ import ctypes
 import os
 import signal
 import socket
-import statistics
 import time
 
 import pytest
@@ -386,16 +385,16 @@ def test_unknown_users_cost_as_much(pop3, userd):
     userd.wait_log("users=7")
 
     def cost(user):
-        times = []
-        for _ in range(7):
-            with pop3() as s:
-                began = time.monotonic()
-                send_login(s, user, "wrong")
-                assert packet(s).type == "D"
-                times.append(time.monotonic() - began)
-        return statistics.median(times)
+        with pop3() as s:
+            began = time.monotonic()
+            send_login(s, user, "wrong")
+            assert packet(s).type == "D"
+            return time.monotonic() - began
 
-    known, unknown = cost("usual@hamburger.edu"), cost("who@hamburger.edu")
+    # in turns, and the least of each: a busy machine only ever adds to it
+    both = [(cost("usual@hamburger.edu"), cost("who@hamburger.edu"))
+            for _ in range(7)]
+    known, unknown = map(min, zip(*both))
     path.write_text(old)
     userd.reload()
     assert 0.5 < known / unknown < 2, (known, unknown)
