@@ -170,8 +170,10 @@ take_entries(struct ledger_entry *e, const struct messfile *f,
 	return true;
 }
 
-void
-found_refuse(struct spool *s, uint64_t id, int error)
+/* The file cannot be taken: it is put aside when it is damaged or no file, and
+ * left alone when it may be readable another time. */
+static void
+refuse(struct spool *s, uint64_t id, int error)
 {
 	char name[MESS_NAME];
 	mess_name(id, name);
@@ -196,7 +198,7 @@ take_file(struct spool *s, uint64_t id)
 	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
 		if (found_is_ours(errno))
 			return false;
-		found_refuse(s, id, errno);
+		refuse(s, id, errno);
 		return true;
 	}
 	uint32_t slot = ledger_add(&s->ledger, id, f.envelope.recipients.count);
@@ -276,13 +278,10 @@ take_at(struct spool *s, size_t i)
 	return true;
 }
 
-uint32_t
-found_slot(struct spool *s, uint64_t id)
+/* Where that id is, or would be. */
+static size_t
+place_of(const struct found *ids, uint64_t id)
 {
-	const struct found *ids = &s->found;
-	uint32_t slot = ledger_find(&s->ledger, id);
-	if (slot != LEDGER_NONE || ids->left == 0)
-		return slot;
 	size_t low = 0, high = ids->n;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -291,8 +290,31 @@ found_slot(struct spool *s, uint64_t id)
 		else
 			high = middle;
 	}
+	return low;
+}
+
+bool
+found_skip(struct spool *s, uint64_t id)
+{
+	struct found *ids = &s->found;
+	size_t i = place_of(ids, id);
+	if (i == ids->n || ids->id[i] != id)
+		return false;
+	ids->id[i] |= TAKEN;
+	ids->left--;
+	return true;
+}
+
+uint32_t
+found_slot(struct spool *s, uint64_t id)
+{
+	const struct found *ids = &s->found;
+	uint32_t slot = ledger_find(&s->ledger, id);
+	if (slot != LEDGER_NONE || ids->left == 0)
+		return slot;
+	size_t i = place_of(ids, id);
 	/* without it a mark or a bounce would be lost; a restart loses none */
-	if (low < ids->n && ids->id[low] == id && !take_at(s, low))
+	if (i < ids->n && ids->id[i] == id && !take_at(s, i))
 		die(EXITCODE_TEMPORARY, "a message's file", errno);
 	return ledger_find(&s->ledger, id);
 }

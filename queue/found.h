@@ -15,15 +15,14 @@ void found_scan(struct spool *);
 /* The slot of a message, read now if it was not yet; LEDGER_NONE: there is no
  * such message.  Dies (111) without memory or a descriptor. */
 uint32_t found_slot(struct spool *, uint64_t id);
+/* A record of this id was found, and its file is not to be read.  False: there
+ * is none, or it was read already. */
+bool found_skip(struct spool *, uint64_t id);
 /* Reads files for some milliseconds.  False: all are read. */
 bool found_run(struct spool *);
 /* True for an error that speaks of this process and not of the file: another
  * time may do better. */
 bool found_is_ours(int error);
-/* The file of id cannot be taken for this error: it is put aside when it is
- * damaged or no file, and left alone when it may be readable another time.
- * Dies (111) when the error is ours. */
-void found_refuse(struct spool *, uint64_t id, int error);
 /* Are there files that are not read yet? */
 bool found_left(const struct spool *);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * recover: spool_recover of spool.h.  The names of the files in mess/ first
- * (found.h), then the journal's records: a file wins over a record of its id.
+ * (found.h), then the journal's records: a record wins over a file of its id,
+ * which is older or as old.
  */
 #include "queue/spool.h"
 
@@ -15,7 +16,6 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "queue/found.h"
-#include "queue/messfile.h"
 
 enum { SALVAGE_MAX = 1024 * 1024 };
 
@@ -29,23 +29,6 @@ static struct finished *finished;
 static size_t finished_n;
 
 /* ---- records ---- */
-
-/* A file that was named but whose bytes did not reach the disk: its record is
- * still here, for a segment is freed only after that. */
-static bool
-file_is_whole(struct spool *s, uint64_t id)
-{
-	struct messfile f;
-	if (messfile_open(s->dirfd, s->key, id, &f) < 0) {
-		found_refuse(s, id, errno);
-		return false;
-	}
-	bool ok = messfile_body_ok(&f, s->key);
-	messfile_close(&f);
-	if (!ok)
-		found_refuse(s, id, EBADMSG);
-	return ok;
-}
 
 static void
 keep_finished(uint64_t by, const struct envelope *env, uint32_t number)
@@ -88,15 +71,13 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 		return;
 	}
 	keep_finished(r->id, &env, seg->number);
-	uint32_t slot = found_slot(s, r->id);
-	if (slot != LEDGER_NONE) {
-		struct ledger_entry *e = ledger_at(&s->ledger, slot);
-		e->segment = seg->number;
-		if ((e->flags & LEDGER_GONE) != 0 || e->left == 0 ||
-		    file_is_whole(s, r->id))
-			return;
-		/* all that the file knew is in this segment and later ones */
-		ledger_drop(&s->ledger, slot);
+	/* it and the records behind it know all that a file does: settle makes
+	 * that anew, and here a read for each would cost those who wait */
+	bool named = found_skip(s, r->id);
+	uint32_t slot = ledger_find(&s->ledger, r->id);
+	if (slot != LEDGER_NONE) { /* something was said of it before */
+		ledger_at(&s->ledger, slot)->segment = seg->number;
+		return;
 	}
 	slot = ledger_add(&s->ledger, r->id, env.recipients.count);
 	if (slot == LEDGER_NONE)
@@ -106,6 +87,7 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 	e->offset = (uint32_t)offset;
 	e->meta_n = r->meta_n;
 	e->body_n = r->body_n;
+	e->flags = named ? LEDGER_NAMED : 0;
 	ledger_push(&s->ledger, &seg->live, slot);
 }
 
