@@ -31,7 +31,8 @@ struct agent {
 	bool solo;     /* has a job that killed an agent before */
 	bool yields;   /* parks when its jobs are done: others wait */
 	bool parked;   /* a local that is idle and has no place */
-	bool given_up; /* it was told so: it needs no acknowledgement */
+	bool given_up; /* it was told so: it needs no acknowledgement, */
+	bool glimpse;  /* since its place was a brief one */
 	bool leaving;  /* half-closed: it closes when its connection is over */
 	bool dirty;    /* in the list of those to flush */
 	struct agent *dirty_next;
@@ -62,7 +63,7 @@ bool agent_has_place(struct agent *);
 /* No more jobs for it; it goes when all is acknowledged. */
 void agent_retire(struct agent *);
 /* Its server has not answered: unless it has by now, it says F. */
-void agent_give_up(struct agent *);
+void agent_give_up(struct agent *, bool glimpse);
 /* The first of all agents; the next is after. */
 struct agent *agents_first(void);
 /* ---- jobs.c ---- */
@@ -91,13 +92,11 @@ void hubs_closed(struct destination *d, uint32_t place);
 void hubs_refused(struct destination *, struct str ip, struct str text);
 /* An agent ended before it did anything: gives up for now. */
 void hubs_failed(struct destination *, char verdict, struct str text);
-/* Connects that have been on their way since that time, of hosts that failed
- * lately since the other: at most so many, and how many. */
+/* The connects that are on their way: at most so many, and how many. */
 struct silent;
-size_t hubs_silent(
-    int64_t since_ms, int64_t suspects_ms, struct silent *out, size_t most);
-/* dial is to give up that connect. */
-void hubs_give_up(uint64_t key);
+size_t hubs_silent(struct silent *out, size_t most);
+/* dial is to give up that connect; glimpse: which says nothing of the host. */
+void hubs_give_up(uint64_t key, bool glimpse);
 void hubs_flush(void);
 void hubs_tick(int64_t now_ms);
 bool hubs_connecting(void);

@@ -215,11 +215,12 @@ agent_has_place(struct agent *a)
 
 /* What it is told by that, see INTERNALS.md "Agents". */
 void
-agent_give_up(struct agent *a)
+agent_give_up(struct agent *a, bool glimpse)
 {
 	if (shutdown(a->link.watch.fd, SHUT_WR) < 0)
 		LOG(WARN, "shutdown", F_ERRNO(errno));
 	a->given_up = true;
+	a->glimpse = glimpse;
 	agent_retire(a);
 }
 

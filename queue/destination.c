@@ -391,6 +391,7 @@ destination_success(struct destination *d)
 {
 	d->failures = d->setbacks = 0;
 	d->rest_until = 0;
+	d->glimpsed = false;
 	forget_tried(d);
 	if (d->kind == SCHEDULE_REMOTE && d->limit < d->rule.connections &&
 	    ++d->streak >= d->limit) {

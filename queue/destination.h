@@ -46,8 +46,10 @@ struct destination {
 	bool dirty; /* in the list of agents.c */
 	struct destination *dirty_next;
 	bool starving; /* in the lists of places.c, */
+	bool starving_fresh;
 	enum rank starving_rank;
 	struct destination *starving_before, *starving_after;
+	bool glimpsed;	    /* had a brief place, and no other since */
 	bool slow;	    /* a delivery took over a second */
 	int64_t slow_until; /* ms; so long that is remembered */
 	bool pacing;	    /* in the list of pace.c */

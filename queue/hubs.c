@@ -25,7 +25,7 @@ struct connect {
 	uint64_t key; /* 0: free */
 	struct destination *destination;
 	uint32_t place;
-	bool sent, given_up;
+	bool sent, given_up, glimpse;
 	int64_t since;
 };
 
@@ -169,14 +169,13 @@ ask_again(enum schedule_channel kind)
 		struct connect *c = &connects[i];
 		if (c->key == 0 || !c->sent || c->destination->kind != kind)
 			continue;
-		c->sent = c->given_up = false;
+		c->sent = c->given_up = c->glimpse = false;
 		connect_unsent++;
 	}
 }
 
 size_t
-hubs_silent(
-    int64_t since_ms, int64_t suspects_ms, struct silent *out, size_t most)
+hubs_silent(struct silent *out, size_t most)
 {
 	size_t n = 0;
 	for (unsigned i = 0; i < CONNECT_MAX && n < most; i++) {
@@ -184,22 +183,24 @@ hubs_silent(
 		if (c->key == 0 || !c->sent || c->given_up ||
 		    c->destination->kind != SCHEDULE_REMOTE)
 			continue;
-		bool suspect = c->destination->failures > 0;
-		if (c->since <= (suspect ? suspects_ms : since_ms))
-			out[n++] =
-			    (struct silent){ .since = c->since, .key = c->key };
+		out[n++] = (struct silent){ .since = c->since,
+			.key = c->key,
+			.suspect = c->destination->failures > 0,
+			.brief = places_brief(c->place) };
 	}
 	return n;
 }
 
 void
-hubs_give_up(uint64_t key)
+hubs_give_up(uint64_t key, bool glimpse)
 {
 	char space[16];
 	struct buf out = BUF_ON(space);
 	packet_begin(&out, 'X');
 	packet_u64(&out, key);
-	connects[key & (CONNECT_MAX - 1)].given_up = link_send(&dial, &out, -1);
+	struct connect *c = &connects[key & (CONNECT_MAX - 1)];
+	c->given_up = link_send(&dial, &out, -1);
+	c->glimpse = c->given_up && glimpse;
 }
 
 bool
@@ -311,8 +312,14 @@ on_no_agent(struct link *l, struct packet *p, enum schedule_channel kind)
 	if (c == NULL)
 		return; /* asked twice, over two links */
 	uint32_t place = c->place;
+	bool glimpse = c->glimpse && verdict == 'Z';
 	struct destination *d = connect_end(c);
+	d->glimpsed = d->glimpsed || glimpse;
 	hubs_closed(d, place);
+	if (glimpse) {
+		agents_wanted(d);
+		return;
+	}
 	if (d->open > 0) {
 		d->limit = d->limit > 1 ? d->limit / 2 : 1;
 		agents_wanted(d);

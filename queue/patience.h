@@ -10,6 +10,8 @@
 /* What nobody has answered since then: an agent, or a connect (its key). */
 struct silent {
 	int64_t since; /* ms */
+	bool suspect;  /* its host failed lately */
+	bool brief;    /* its place is */
 	struct agent *agent;
 	uint64_t key;
 };

@@ -7,14 +7,14 @@
 #include "queue/names.h"
 
 struct place {
-	bool taken, suspect;
+	bool taken, suspect, brief;
 	uint8_t kind, rank;
 	uint32_t sender; /* a name, used */
 };
 
 struct list {
 	struct destination *first, *last;
-	unsigned count;
+	unsigned count, fresh; /* fresh: that may have a brief place */
 };
 
 enum { LOOK_AT = 8 }; /* of those who starve, at a time */
@@ -22,6 +22,7 @@ enum { LOOK_AT = 8 }; /* of those who starve, at a time */
 static struct place *places;
 static uint32_t place_end, place_room;
 static unsigned taken[2], limits[2];
+static unsigned brief; /* of the remote ones taken */
 static struct list starving[2][RANKS];
 
 void
@@ -54,6 +55,15 @@ places_starving(enum schedule_channel kind, enum rank rank)
 }
 
 unsigned
+places_starving_fresh(enum schedule_channel kind)
+{
+	unsigned count = 0;
+	for (enum rank r = RANK_NORMAL; r < RANKS; r++)
+		count += starving[kind][r].fresh;
+	return count;
+}
+
+unsigned
 places_starving_count(enum schedule_channel kind)
 {
 	unsigned count = 0;
@@ -77,6 +87,25 @@ sate(struct destination *d)
 	d->starving_before = d->starving_after = NULL;
 	d->starving = false;
 	l->count--;
+	l->fresh -= d->starving_fresh;
+}
+
+/* Puts d behind that one; NULL: first. */
+static void
+link_in(struct list *l, struct destination *d, struct destination *before)
+{
+	struct destination *after =
+	    before == NULL ? l->first : before->starving_after;
+	d->starving_before = before;
+	d->starving_after = after;
+	if (before == NULL)
+		l->first = d;
+	else
+		before->starving_after = d;
+	if (after == NULL)
+		l->last = d;
+	else
+		after->starving_before = d;
 }
 
 static void
@@ -89,14 +118,11 @@ starve(struct destination *d, enum rank rank)
 	struct list *l = &starving[d->kind][rank];
 	d->starving = true;
 	d->starving_rank = rank;
-	d->starving_before = l->last;
-	d->starving_after = NULL;
-	if (l->last != NULL)
-		l->last->starving_after = d;
-	else
-		l->first = d;
-	l->last = d;
+	d->starving_fresh = !d->glimpsed;
+	/* one that had a brief place was in line before those who had none */
+	link_in(l, d, d->glimpsed ? NULL : l->last);
 	l->count++;
+	l->fresh += d->starving_fresh;
 }
 
 /* ---- who may have one ---- */
@@ -165,11 +191,20 @@ share_free(struct destination *d, enum rank rank)
 	return sender == 0 || have.sender < most;
 }
 
+/* The last quarter of the remote places is only for a brief look. */
+static bool
+brief_only(enum schedule_channel kind)
+{
+	unsigned n = limits[kind];
+	return kind == SCHEDULE_REMOTE && taken[kind] - brief >= n - quarter(n);
+}
+
 static bool
 may_have(struct destination *d, enum rank rank)
 {
 	unsigned n = limits[d->kind];
-	if (taken[d->kind] >= n)
+	if (taken[d->kind] >= n ||
+	    (brief_only(d->kind) && (d->glimpsed || is_suspect(d))))
 		return false;
 	if (d->open > 0 && (n - taken[d->kind] <= quarter(n) ||
 			       places_starving(d->kind, rank)))
@@ -196,16 +231,19 @@ places_free(struct destination *d)
 struct destination *
 places_next(enum schedule_channel kind)
 {
+	/* a brief place is for who came last: it goes from hand to hand */
+	bool newest = brief_only(kind);
 	for (enum rank r = RANK_NORMAL; r < RANKS; r++) {
 		/* its first may be one that failed lately or the sender of all
 		 * the others: some behind it may have what it may not */
-		struct destination *d = starving[kind][r].first;
+		const struct list *l = &starving[kind][r];
+		struct destination *d = newest ? l->last : l->first;
 		for (int i = 0; d != NULL && i < LOOK_AT; i++) {
 			if (d->waiting == 0 || may_have(d, r)) {
 				sate(d);
 				return d;
 			}
-			d = d->starving_after;
+			d = newest ? d->starving_before : d->starving_after;
 		}
 	}
 	return NULL;
@@ -242,15 +280,32 @@ uint32_t
 places_take(struct destination *d)
 {
 	uint32_t i = new_place();
+	bool is_brief = brief_only(d->kind);
 	places[i] = (struct place){ .taken = true,
 		.suspect = is_suspect(d),
+		.brief = is_brief,
 		.kind = (uint8_t)d->kind,
 		.rank = (uint8_t)(d->waiting > 0 ? destination_rank(d)
 						 : RANK_NORMAL),
 		.sender = names_again(sender_of(d)) };
 	taken[d->kind]++;
+	brief += is_brief;
 	d->open++;
+	d->glimpsed = d->glimpsed && is_brief;
 	return i;
+}
+
+bool
+places_brief(uint32_t place)
+{
+	return places[place].brief;
+}
+
+void
+places_keep(uint32_t place)
+{
+	brief -= places[place].brief;
+	places[place].brief = false;
 }
 
 void
@@ -258,6 +313,7 @@ places_give(struct destination *d, uint32_t place)
 {
 	struct place *p = &places[place];
 	names_drop(p->sender);
+	brief -= p->brief;
 	*p = (struct place){ .taken = false };
 	while (place_end > 0 && !places[place_end - 1].taken)
 		place_end--;

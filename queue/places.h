@@ -7,7 +7,10 @@
  * bounces alone half; one sender three quarters; hosts that failed lately a
  * quarter; users whose deliveries take long three quarters; and a destination
  * that has an agent already gets another only while more than a quarter is
- * free.  The mailbox owner, who serves all virtual users, needs no place.
+ * free.  The last quarter of the remote places is brief: the newest host in
+ * line gets such a place, and must answer soon while others want it, or goes
+ * back in line.  The mailbox owner, who serves all virtual users, needs no
+ * place.
  */
 #ifndef PLACES_H
 #define PLACES_H
@@ -24,6 +27,9 @@ bool places_free(struct destination *);
 /* An agent more: the place's number, for places_give.  A resumed agent takes
  * one even if none is free. */
 uint32_t places_take(struct destination *);
+/* Is it a brief one?  And: its host has answered, it is one like others now. */
+bool places_brief(uint32_t place);
+void places_keep(uint32_t place);
 /* An agent less of d. */
 void places_give(struct destination *, uint32_t place);
 /* The starving destination that is next and may have a place now; it is not
@@ -32,8 +38,9 @@ void places_give(struct destination *, uint32_t place);
 struct destination *places_next(enum schedule_channel);
 /* Does one of at least this rank wait for a place? */
 bool places_starving(enum schedule_channel, enum rank);
-/* How many of any rank do. */
+/* How many of any rank do; and of these, how many have had no brief place. */
 unsigned places_starving_count(enum schedule_channel);
+unsigned places_starving_fresh(enum schedule_channel);
 /* How many connections that no server has answered yet may be kept while
  * others wait. */
 unsigned places_patience(enum schedule_channel);

@@ -63,6 +63,8 @@ end_job(struct agent *a, struct lot *lot)
 	lot_free(lot);
 	a->served = true;
 	a->jobs++;
+	if (d->kind == SCHEDULE_REMOTE)
+		places_keep(a->place);
 	a->deferred = !success;
 	if (success)
 		destination_success(d);
@@ -176,11 +178,14 @@ on_refused(struct agent *a, struct packet *p)
 		return;
 	}
 	(void)verdict; /* another host may take it all: for now it is Z */
+	struct destination *d = a->destination;
 	a->refused = true;
 	a->retiring = true;
 	while (a->lots != NULL)
 		agent_give_back(a->lots);
-	if (!a->served)
+	if (a->glimpse)
+		d->glimpsed = true; /* that says nothing of the host */
+	else if (!a->served)
 		hubs_refused(a->destination, names_str(a->ip), text);
 	agent_retire(a);
 }

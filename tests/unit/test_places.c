@@ -178,7 +178,7 @@ who_starves_is_served_by_rank(void **state)
 	assert_int_equal(places_starving_count(SCHEDULE_REMOTE), 4);
 	struct destination *first = NULL;
 	for (unsigned i = 0; i < 4; i++) {
-		give(0);
+		give(i); /* not a brief one */
 		struct destination *d = places_next(SCHEDULE_REMOTE);
 		assert_non_null(d);
 		assert_true(get(d));
@@ -190,6 +190,40 @@ who_starves_is_served_by_rank(void **state)
 			assert_ptr_equal(d, i == 2 ? b : u);
 	}
 	assert_non_null(first);
+}
+
+static void
+the_newest_in_line_gets_a_brief_place(void **state)
+{
+	(void)state;
+	assert_int_equal(get_all(with_any_mail), N);
+	assert_false(places_brief(place[N - N / 4 - 1]));
+	assert_true(places_brief(place[N - N / 4]));
+	assert_false(places_free(with_any_mail()));
+	struct destination *newest = with_any_mail();
+	assert_false(places_free(newest));
+	/* no answer within its time */
+	struct destination *silent = held[N - 1];
+	silent->glimpsed = true;
+	give(N - 1);
+	assert_ptr_equal(places_next(SCHEDULE_REMOTE), newest);
+	assert_false(places_free(silent));
+	assert_int_equal(places_starving_count(SCHEDULE_REMOTE), 3);
+	assert_int_equal(places_starving_fresh(SCHEDULE_REMOTE), 2);
+	assert_true(get(newest));
+	assert_true(places_brief(place[N - 1]));
+	/* another place: for who has waited for the longest time */
+	give(0);
+	assert_ptr_equal(places_next(SCHEDULE_REMOTE), silent);
+	assert_true(get(silent));
+	assert_false(places_brief(place[N - 1]) || silent->glimpsed);
+	/* the first brief one answers, and then takes no brief place any more:
+	 * all the others are taken, whoever has this one */
+	places_keep(place[N - N / 4]);
+	assert_false(places_brief(place[N - N / 4]));
+	give(1);
+	assert_true(get(places_next(SCHEDULE_REMOTE)));
+	assert_true(places_brief(place[N - 1]));
 }
 
 static void
@@ -237,6 +271,8 @@ main(void)
 		    a_second_connection_leaves_a_quarter_free, none_left),
 		cmocka_unit_test_setup(
 		    who_starves_is_served_by_rank, none_left),
+		cmocka_unit_test_setup(
+		    the_newest_in_line_gets_a_brief_place, none_left),
 		cmocka_unit_test_setup(
 		    the_mailbox_owner_needs_no_place, none_left),
 		cmocka_unit_test_setup(
