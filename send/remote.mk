@@ -3,7 +3,8 @@ PROGS += postern-remote postern-dial
 postern-remote_OBJS := send/remote.o send/delivery.o send/conn.o \
 	send/job.o send/client.o send/saying.o send/reply.o send/dot.o \
 	send/unacked.o
-postern-dial_OBJS := send/dial.o send/request.o send/deadhosts.o send/dialconf.o send/walk.o \
+postern-dial_OBJS := send/dial.o send/request.o send/pending.o \
+	send/deadhosts.o send/dialconf.o send/walk.o \
 	send/mxlist.o send/target.o send/thishost.o send/route.o
 
 TESTS += test_route test_reply test_dot test_client test_unacked test_walk

@@ -6,103 +6,26 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "common/clock.h"
-#include "common/io.h"
 #include "common/log.h"
 #include "send/deadhosts.h"
+#include "send/pending.h"
 #include "send/thishost.h"
 
 enum {
-	REQUESTS_MAX = 1024, /* below 1 << SLOT_BITS */
-	SLOT_BITS = 12,
-	QUESTION_BITS = 6,   /* walk's question numbers: under 1 + 2 * 16 */
 	DNS_MS = 90 * 1000,  /* for all answers that one step waits for */
 	LINK_MS = 15 * 1000, /* for a neighbour that is being restarted */
 	REQUEST_MS = 15 * 60 * 1000
 };
 
-enum request_state {
-	REQUEST_FREE,
-	REQUEST_DNS,	 /* waits for answers */
-	REQUEST_CONNECT, /* a connect is in flight */
-	REQUEST_HAND,	 /* connected; remote has not taken it yet */
-	REQUEST_TELL	 /* the verdict is not told yet */
-};
-
-struct request {
-	enum request_state state;
-	uint32_t slot;
-	uint32_t generation; /* tells answers to an earlier user of the slot */
-	uint64_t key;
-	int64_t deadline, last_deadline; /* of this state; of the request */
-	struct watch watch;		 /* the connection */
-	bool forced;			 /* whatever is known of an address */
-	struct walk_target target;
-	struct walk walk;
-};
-
-static struct request *requests[REQUESTS_MAX]; /* made when first needed */
-static size_t slots_made, request_count;
 static struct request_links *links;
 static const struct dialconf *conf;
 static uint64_t random_state;
-static int64_t next_deadline = INT64_MAX; /* no state ends before this */
 static char packet_bytes[PACKET_MAX];
 
 static void step(struct request *);
-
-/* ---- requests ---- */
-
-static void
-set_deadline(struct request *r, int64_t ms)
-{
-	r->deadline = clock_mono_ms() + ms;
-	if (r->deadline > r->last_deadline)
-		r->deadline = r->last_deadline;
-	if (r->deadline < next_deadline)
-		next_deadline = r->deadline;
-}
-
-static void
-request_close(struct request *r)
-{
-	loop_remove(&r->watch);
-	io_close(&r->watch.fd);
-}
-
-static void
-request_free(struct request *r)
-{
-	request_close(r);
-	r->state = REQUEST_FREE;
-	r->generation++;
-	request_count--;
-}
-
-static struct request *
-request_new(void)
-{
-	static size_t next;
-
-	for (size_t i = 0; i < slots_made; i++) {
-		struct request *r = requests[next++ % slots_made];
-
-		if (r->state == REQUEST_FREE)
-			return r;
-	}
-	if (slots_made == REQUESTS_MAX)
-		return NULL;
-	struct request *r = calloc(1, sizeof(*r));
-	if (r != NULL) {
-		r->watch.fd = -1;
-		r->slot = (uint32_t)slots_made;
-		requests[slots_made++] = r;
-	}
-	return r;
-}
 
 /* ---- telling qmgr ---- */
 
@@ -123,18 +46,18 @@ tell(struct request *r)
 {
 	struct str text = { r->walk.text, r->walk.text_n };
 
-	request_close(r);
+	pending_close(r);
 	if (!send_failure(r->key, r->walk.verdict, text) &&
 	    links->qmgr.blocked) {
 		r->state = REQUEST_TELL;
-		set_deadline(r, LINK_MS);
+		pending_deadline(r, LINK_MS);
 		return;
 	}
 	/* what stood on a broken link is asked again by the next qmgr */
 	LOG(INFO, "no-connection",
 	    F_STR("domain", ((struct str){ r->walk.domain, r->walk.domain_n })),
 	    F_STR("text", text));
-	request_free(r);
+	pending_free(r);
 }
 
 /* ---- handing over to remote ---- */
@@ -160,11 +83,11 @@ hand_over(struct request *r)
 {
 	if (r->state != REQUEST_HAND) {
 		r->state = REQUEST_HAND;
-		set_deadline(r, LINK_MS);
+		pending_deadline(r, LINK_MS);
 		loop_remove(&r->watch);
 	}
 	if (send_connection(r))
-		request_free(r); /* else: when there is room, or a new link */
+		pending_free(r); /* else: when there is room, or a new link */
 }
 
 /* ---- connecting ---- */
@@ -181,7 +104,7 @@ is_ours(int error)
 static void
 connect_failed(struct request *r, int error)
 {
-	request_close(r);
+	pending_close(r);
 	if (!is_ours(error))
 		deadhosts_add(&r->target.ip, r->target.port,
 		    str_of(strerror(error)), clock_mono_ms());
@@ -246,18 +169,11 @@ try_target(struct request *r)
 		return false;
 	}
 	r->state = REQUEST_CONNECT;
-	set_deadline(r, dialconf_connect_ms(conf));
+	pending_deadline(r, dialconf_connect_ms(conf));
 	return true;
 }
 
 /* ---- asking ---- */
-
-static uint32_t
-key_of(const struct request *r, uint32_t number)
-{
-	return r->generation << (SLOT_BITS + QUESTION_BITS) |
-	       r->slot << QUESTION_BITS | number;
-}
 
 static void
 ask(struct request *r)
@@ -268,7 +184,7 @@ ask(struct request *r)
 
 	while (link_is_up(&links->dnsd) && walk_question(&r->walk, &q)) {
 		packet_begin(&packet, 'Q');
-		packet_u32(&packet, key_of(r, q.number));
+		packet_u32(&packet, pending_question(r, q.number));
 		packet_u32(&packet, q.type);
 		packet_str(&packet, q.name);
 		if (!link_send(&links->dnsd, &packet, -1)) {
@@ -300,9 +216,9 @@ step(struct request *r)
 		case WALK_ASK:
 			if (r->state != REQUEST_DNS) {
 				r->state = REQUEST_DNS;
-				set_deadline(r, link_is_up(&links->dnsd)
-						    ? DNS_MS
-						    : LINK_MS);
+				pending_deadline(r, link_is_up(&links->dnsd)
+							? DNS_MS
+							: LINK_MS);
 			}
 			ask(r);
 			return;
@@ -355,7 +271,7 @@ request_take(struct packet *p)
 		link_complain(&links->qmgr, p->type);
 		return;
 	}
-	struct request *r = request_new();
+	struct request *r = pending_new();
 	if (r == NULL) {
 		/* a full link: qmgr's own timer answers for us */
 		(void)send_failure(key, VERDICT_DEFER,
@@ -367,11 +283,10 @@ request_take(struct packet *p)
 		link_complain(&links->qmgr, p->type);
 		walk_end(&r->walk, VERDICT_DEFER, STR("4.3.0 bad request"));
 	}
-	request_count++;
 	r->forced = p->type == 'D';
 	r->key = key;
-	r->state = REQUEST_TELL; /* none of the states that step looks at */
-	r->last_deadline = clock_mono_ms() + REQUEST_MS;
+	/* none of the states that step looks at */
+	pending_begin(r, REQUEST_TELL, REQUEST_MS);
 	step(r);
 }
 
@@ -384,19 +299,13 @@ request_give_up(struct packet *p)
 		link_complain(&links->qmgr, p->type);
 		return;
 	}
-	for (size_t i = 0; i < slots_made; i++) {
-		struct request *r = requests[i];
-
-		if (r->key != key ||
-		    (r->state != REQUEST_DNS && r->state != REQUEST_CONNECT))
-			continue;
-		request_close(r);
-		walk_end(&r->walk, VERDICT_DEFER,
-		    STR("4.4.1 no connection yet when other mail needed its "
-			"place"));
-		step(r);
+	struct request *r = pending_find(key);
+	if (r == NULL)
 		return;
-	}
+	pending_close(r);
+	walk_end(&r->walk, VERDICT_DEFER,
+	    STR("4.4.1 no connection yet when other mail needed its place"));
+	step(r);
 }
 
 void
@@ -416,18 +325,15 @@ void
 request_answer(struct packet *p)
 {
 	uint32_t key = packet_get_u32(p);
-	size_t slot = (key >> QUESTION_BITS) & ((1U << SLOT_BITS) - 1);
-	uint32_t number = key & ((1U << QUESTION_BITS) - 1);
+	uint32_t number;
 
 	if (p->bad || p->type != 'A') {
 		link_complain(&links->dnsd, p->type);
 		return;
 	}
-	if (slot >= slots_made)
+	struct request *r = pending_asked(key, &number);
+	if (r == NULL)
 		return;
-	struct request *r = requests[slot];
-	if (r->state != REQUEST_DNS || key != key_of(r, number))
-		return; /* late: that request is over */
 	walk_answer(&r->walk, number, p);
 	step(r);
 }
@@ -435,24 +341,16 @@ request_answer(struct packet *p)
 /* ---- links ---- */
 
 static void
-each_in(enum request_state state, void (*act)(struct request *))
-{
-	for (size_t i = 0; i < slots_made && request_count > 0; i++)
-		if (requests[i]->state == state)
-			act(requests[i]);
-}
-
-static void
 dnsd_lost(struct request *r)
 {
 	walk_unask_all(&r->walk);
-	set_deadline(r, LINK_MS);
+	pending_deadline(r, LINK_MS);
 }
 
 static void
 dnsd_back(struct request *r)
 {
-	set_deadline(r, DNS_MS);
+	pending_deadline(r, DNS_MS);
 	ask(r);
 }
 
@@ -460,12 +358,10 @@ void
 request_link_lost(struct link *l)
 {
 	if (l == &links->dnsd)
-		each_in(REQUEST_DNS, dnsd_lost);
+		pending_each_in(REQUEST_DNS, dnsd_lost);
 	if (l != &links->qmgr)
 		return;
-	for (size_t i = 0; i < slots_made; i++)
-		if (requests[i]->state != REQUEST_FREE)
-			request_free(requests[i]);
+	pending_each(pending_free);
 }
 
 void
@@ -474,20 +370,20 @@ request_link_made(struct link *l)
 	if (l == &links->qmgr)
 		deadhosts_clear(); /* a new one begins anew, too */
 	else if (l == &links->dnsd)
-		each_in(REQUEST_DNS, dnsd_back);
+		pending_each_in(REQUEST_DNS, dnsd_back);
 	else if (l == &links->remote)
-		each_in(REQUEST_HAND, hand_over);
+		pending_each_in(REQUEST_HAND, hand_over);
 }
 
 void
 request_link_room(struct link *l)
 {
 	if (l == &links->qmgr)
-		each_in(REQUEST_TELL, tell);
+		pending_each_in(REQUEST_TELL, tell);
 	else if (l == &links->dnsd)
-		each_in(REQUEST_DNS, ask);
+		pending_each_in(REQUEST_DNS, ask);
 	else
-		each_in(REQUEST_HAND, hand_over);
+		pending_each_in(REQUEST_HAND, hand_over);
 }
 
 /* ---- time ---- */
@@ -510,7 +406,7 @@ time_over(struct request *r)
 		    STR("4.3.0 no process takes the connection"));
 		break;
 	case REQUEST_TELL:
-		request_free(r);
+		pending_free(r);
 		return;
 	}
 	if (clock_mono_ms() >= r->last_deadline)
@@ -522,33 +418,20 @@ time_over(struct request *r)
 int
 request_time(void)
 {
-	int64_t now = clock_mono_ms();
+	return pending_time(time_over);
+}
 
-	if (request_count == 0)
-		return -1;
-	if (now >= next_deadline) {
-		next_deadline = INT64_MAX;
-		for (size_t i = 0; i < slots_made; i++) {
-			struct request *r = requests[i];
-
-			if (r->state != REQUEST_FREE && r->deadline <= now)
-				time_over(r);
-			if (r->state != REQUEST_FREE &&
-			    r->deadline < next_deadline)
-				next_deadline = r->deadline;
-		}
-	}
-	if (next_deadline == INT64_MAX)
-		return -1;
-	return next_deadline > now ? (int)(next_deadline - now) : 0;
+static void
+configure(struct request *r)
+{
+	r->walk.world = dialconf_world(conf);
 }
 
 void
 request_configure(const struct dialconf *fresh)
 {
 	conf = fresh;
-	for (size_t i = 0; i < slots_made; i++)
-		requests[i]->walk.world = dialconf_world(fresh);
+	pending_each(configure);
 }
 
 void
