@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "queue/commit.h"
 #include "queue/errand.h"
 #include "queue/settle.h"
@@ -18,7 +19,9 @@ enum {
 	SPARE_SEGMENTS = 2,	/* free ones beyond the reserve, made ahead */
 	REMOVE_EVERY_MS = 1000, /* files, unless there are many */
 	REMOVE_AT = 256,
-	LOOK_AT = 1024 /* entries of the dirty list in one go */
+	IDLE_MS = 1000, /* without new mail: then old segments are emptied
+			 * ahead of need */
+	LOOK_AT = 1024	/* entries of the dirty list in one go */
 };
 
 static struct spool *spool;
@@ -141,14 +144,23 @@ make_segment(void)
 	}
 }
 
-/* True when old segments have to be emptied. */
+/* Milliseconds since the last message came: its id is the time. */
+static int64_t
+idle_ms(void)
+{
+	int64_t ms = (clock_now_us() - (int64_t)spool->last_id) / 1000;
+	return ms > 0 ? ms : 0;
+}
+
+/* True when old segments have to be emptied, so that a share of the ring is
+ * free. */
 static bool
-pressure(const struct journal *j)
+pressure(const struct journal *j, bool idle)
 {
 	unsigned left = j->free;
 	if (j->made < j->max)
 		left += j->max - j->made;
-	unsigned wanted = j->max / 4;
+	unsigned wanted = idle ? j->max / 2 : j->max / 4;
 	if (wanted < JOURNAL_RESERVE + 1)
 		wanted = JOURNAL_RESERVE + 1;
 	return left <= wanted;
@@ -262,9 +274,12 @@ tend_run(void)
 	if (upto != 0)
 		settle_wanted();
 	if (freed)
-		return 0; /* perhaps the next one, too */
-	if (seg == NULL || !is_closed(seg) || !pressure(j))
+		return 0;		    /* perhaps the next one, too */
+	int64_t busy = IDLE_MS - idle_ms(); /* so long, at the least */
+	if (seg == NULL || !is_closed(seg) || !pressure(j, true))
 		return timeout;
+	if (!pressure(j, busy <= 0))
+		return (int)loop_sooner(timeout, busy > 0 ? busy : -1);
 	settle_live(seg, UINT64_MAX);
 	if (seg->dirty > 0)
 		flush_dirty(seg->number);
