@@ -5,11 +5,13 @@
 usage: depth.py [--messages N] [--destinations N] [--size BYTES]
                 [--folder DIR] [--keep]
 
-Starts a suite, measures what it accepts and delivers with an empty queue, fills
-it through run/queue with mail for hosts that refuse connections, waits until
-all of it is deferred, measures memory and both rates again, kills nothing, but
-stops the suite, drops the page cache, starts it again, and measures how long
-until SMTP takes a message, and until the whole index is back.  Needs postfix's
+Starts two suites.  One is filled through run/queue with mail for hosts that
+refuse connections, until all of it is deferred, and its memory is measured; the
+other takes two rings full of such mail, all of which is deleted, so that both
+have a ring that has gone round.  What each accepts and delivers is measured in
+turn, a pair of runs after the other, and compared within the pairs.  Then the
+full one is stopped, the page cache dropped, and it is started again: how long
+until SMTP takes a message, and until the whole index is back?  Needs postfix's
 smtp-source; as root the page cache is dropped.  POSTERN_BUILD names the build.
 """
 import argparse
@@ -120,13 +122,30 @@ def rate(suite, to, count, arrive=None):
     return count / (time.monotonic() - begun)
 
 
-def rates(suite, count, runs=3):
+KINDS = "accepted", "delivered"
+
+
+def one_rate(suite, kind, count):
+    if kind == "accepted":
+        return rate(suite, "x@d00000.example", count)
     new = pathlib.Path(suite.env["MAILDIR_1"], "new")
-    accept, deliver = [], []
-    for _ in range(runs):
-        accept.append(rate(suite, "x@d00000.example", count))
-        deliver.append(rate(suite, f"{USER}@{DOMAIN}", count, new))
-    return statistics.median(accept), statistics.median(deliver)
+    return rate(suite, f"{USER}@{DOMAIN}", count, new)
+
+
+def rates(empty, full, count, pairs):
+    """{kind: [(rate of empty, rate of full), ...]}, in turn; the first pair of
+    each kind warms up and is left out."""
+    found = {}
+    for kind in KINDS:
+        rows = []
+        for i in range(pairs + 1):
+            row = {}
+            for suite in ((empty, full), (full, empty))[i % 2]:
+                wait_rest(suite)
+                row[suite] = one_rate(suite, kind, count)
+            rows.append((row[empty], row[full]))
+        found[kind] = rows[1:]
+    return found
 
 
 def serving(suite, since):
@@ -165,75 +184,102 @@ def main():
     p.add_argument("--messages", type=int, default=1000000)
     p.add_argument("--destinations", type=int, default=10000)
     p.add_argument("--size", type=int, default=1024)
-    p.add_argument("--count", type=int, default=5000,
+    p.add_argument("--count", type=int, default=10000,
                    help="messages of a rate")
+    p.add_argument("--pairs", type=int, default=5,
+                   help="runs of each rate with either queue")
     p.add_argument("--folder", help="where the suite is to lie")
     p.add_argument("--keep", action="store_true", help="leave the suite there")
     a = p.parse_args()
     folder = a.folder or tempfile.mkdtemp(prefix="postern-depth-",
                                           dir="/var/tmp")
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, 0o755)
-    suite = Suite("--no-first-message", "--domain", DOMAIN,
-                  "--user", f"{USER}@{DOMAIN}:secret",
-                  "--control", "relayclients=127.0.0.1",
-                  "--control", "concurrencyperip=60000", folder=folder)
+    full, empty = (new_suite(os.path.join(folder, n)) for n in ("full",
+                                                                "empty"))
     try:
-        suite.start()
-        control = pathlib.Path(suite.env["CONTROL"])
-        (control / "smtproutes").write_text("".join(
-            f"d{i:05}.example:[{host(i)}]:2\n"
-            for i in range(a.destinations)))
-        os.kill(suite.roles()["start"], 1)
-        suite.wait_log("event=reloaded", 30)
-        measure(suite, a)
+        for suite in full, empty:
+            start(suite, a.destinations)
+        measure(full, empty, a)
     finally:
-        suite.stop()
+        full.stop()
+        empty.stop()
         if a.keep:
             say(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(suite, a):
-    say(f"{a.messages} messages of {a.size} bytes to {a.destinations} hosts")
-    empty = rates(suite, a.count)
-    row("accepted a second, empty queue", f"{empty[0]:.0f}")
-    row("delivered a second, empty queue", f"{empty[1]:.0f}")
-    suite.postern("queue", "delete", "--all", check=False)
-    wait_counts(suite, lambda c: c["messages"] == 0, 60)
-    base = memory(suite.roles()["qmgr"])
-    row("qmgr, empty queue, anonymous KiB", f"{base[2] >> 10}")
+def new_suite(folder):
+    os.makedirs(folder, exist_ok=True)
+    for f in folder, os.path.dirname(folder):
+        os.chmod(f, 0o755)
+    return Suite("--no-first-message", "--domain", DOMAIN,
+                 "--user", f"{USER}@{DOMAIN}:secret",
+                 "--control", "relayclients=127.0.0.1",
+                 "--control", "concurrencyperip=60000", folder=folder)
+
+
+def start(suite, destinations):
+    suite.start()
+    control = pathlib.Path(suite.env["CONTROL"])
+    (control / "smtproutes").write_text("".join(
+        f"d{i:05}.example:[{host(i)}]:2\n" for i in range(destinations)))
+    os.kill(suite.roles()["start"], 1)
+    suite.wait_log("event=reloaded", 30)
+
+
+def fill(suite, messages, destinations, size):
+    """Messages a second; waits until all are deferred."""
     done = subprocess.run(
         [str(BUILD / "tool/bench_fill"),
-         os.path.join(suite.folder, "run/postern/queue"), str(a.messages),
-         str(a.destinations), str(a.size), "16"],
+         os.path.join(suite.folder, "run/postern/queue"), str(messages),
+         str(destinations), str(size), "16"],
         stdout=subprocess.PIPE, text=True, check=True)
-    seconds = float(done.stdout.split()[1])
-    row("filled, messages a second", f"{a.messages / seconds:.0f}")
+    wait_counts(suite, lambda c: c["deferred-remote"] >= messages, 900)
+    return messages / float(done.stdout.split()[1])
+
+
+def turn_ring(suite, destinations):
+    """Two laps of the default ring of 256 MiB, and nothing left of them."""
+    fill(suite, 130000, destinations, 4096)
+    suite.postern("queue", "delete", "--all", check=False)
+    wait_counts(suite, lambda c: c["messages"] == 0, 120)
+
+
+def measure(full, empty, a):
+    say(f"{a.messages} messages of {a.size} bytes to {a.destinations} hosts")
+    base = memory(full.roles()["qmgr"])
+    row("qmgr, empty queue, anonymous KiB", f"{base[2] >> 10}")
+    turn_ring(empty, a.destinations)
+    filled = fill(full, a.messages, a.destinations, a.size)
+    row("filled, messages a second", f"{filled:.0f}")
     begun = time.monotonic()
-    wait_counts(suite, lambda c: c["messages"] >= a.messages and
-                c["deferred-remote"] >= a.messages, 900)
-    row("all deferred after, s", f"{time.monotonic() - begun:.1f}")
-    begun = time.monotonic()
-    wait_rest(suite)
+    wait_rest(full)
     row("qmgr at rest after, s", f"{time.monotonic() - begun:.1f}")
-    deep(suite, a, empty)
+    at_rest(full)
+    compare(empty, full, a)
+    spool = pathlib.Path(full.env["SPOOL"])
+    row("files in mess/", str(sum(entries(d) for d in
+                                  (spool / "mess").iterdir())))
+    empty.stop()
+    restart(full, a)
 
 
-def wait_rest(suite):
-    """Until qmgr used little of a CPU for three seconds: retries of many hosts
-    at once come in waves."""
+def wait_rest(suite, seconds=2):
+    """Until qmgr, queued and its settle used little of a CPU for so long:
+    retries of many hosts at once come in waves."""
     end = time.monotonic() + 300
+    pids = [suite.roles()[r] for r in ("qmgr", "queued")]
+    children = pathlib.Path(f"/proc/{pids[1]}/task/{pids[1]}/children")
+    pids += [int(p) for p in children.read_text().split()]
     while time.monotonic() < end:
-        before = cpu(suite.roles()["qmgr"])
-        time.sleep(3)
-        if cpu(suite.roles()["qmgr"]) - before < 0.1:
+        before = sum(map(cpu, pids))
+        time.sleep(seconds)
+        if sum(map(cpu, pids)) - before < 0.03 * seconds:
             return
-    say("(qmgr was never at rest)")
+    say("(never at rest)")
 
 
-def deep(suite, a, empty):
+def at_rest(suite):
     found = counts(suite)
     m = memory(suite.roles()["qmgr"])
     row("recipients in the index", f"{found['recipients']}")
@@ -249,13 +295,20 @@ def deep(suite, a, empty):
     time.sleep(5)
     used = (cpu(suite.roles()["qmgr"]) - before) / (time.monotonic() - t)
     row("qmgr at rest, % of a CPU", f"{used * 100:.1f}")
-    full = rates(suite, a.count)
-    for name, e, f in zip(("accepted", "delivered"), empty, full):
-        row(f"{name} a second, full queue", f"{f:.0f}",
-            f"{f / e * 100:.0f} % of empty; goal 90 %")
-    spool = pathlib.Path(suite.env["SPOOL"])
-    row("files in mess/", str(sum(entries(d) for d in
-                                  (spool / "mess").iterdir())))
+
+
+def compare(empty, full, a):
+    for kind, pairs in rates(empty, full, a.count, a.pairs).items():
+        for name, values in zip(("empty", "full"), zip(*pairs)):
+            row(f"{kind} a second, {name} queue",
+                f"{statistics.median(values):.0f}",
+                f"{min(values):.0f} to {max(values):.0f}")
+        ratios = [f / e * 100 for e, f in pairs]
+        row(f"{kind}, full / empty, %", f"{statistics.median(ratios):.0f}",
+            f"{min(ratios):.0f} to {max(ratios):.0f}; goal 90")
+
+
+def restart(suite, a):
     suite.stop()
     cold = drop_caches()
     begun = time.monotonic()
