@@ -327,10 +327,9 @@ queue_view_row(const struct queue_row *row)
 	if (kept == NULL)
 		return false;
 	rcpts++;
-	if (!flowing && kept_count == KEPT)
-		flow();
-	if (!flowing)
-		return keep(row);
+	if (!flowing && kept_count < KEPT && keep(row))
+		return true;
+	flow();
 	print(row);
 	return ferror(stdout) == 0;
 }
