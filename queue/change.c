@@ -12,7 +12,7 @@
 enum {
 	REPLACEMENTS_MAX = 64, /* in one batch */
 	MARKS_MAX = 8192,      /* in one record */
-	MARKS_ALONE = 1024,    /* so many are worth a batch of their own */
+	MARKS_ALONE = 64,      /* so many are worth a batch of their own */
 	MARK_WAIT_MS = 200     /* for a message that they could go with */
 };
 

@@ -38,9 +38,10 @@ enum {
 	REST_TIMES = 4,		  /* as long as the group took, */
 	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
-	LINGER_MS = 100,	  /* after the job socket was closed */
-	KEEP_MS = 60 * 1000,	  /* the same, while reports are kept */
-	IDLE_MS = 300 * 1000	  /* with an open job socket */
+	FIRST_MS = 100,		  /* until the first job socket comes */
+	LINGER_MS = 5,	     /* after it was closed: others want the room */
+	KEEP_MS = 60 * 1000, /* the same, while reports are kept */
+	IDLE_MS = 300 * 1000 /* with an open job socket */
 };
 
 static const struct sandbox_rule rules[] = {
@@ -68,6 +69,7 @@ static struct watch control, jobs, runner;
 static bool runs_programs;  /* is the runner */
 static bool orphan;	    /* become is gone: finish, take nothing new */
 static bool closing;	    /* the job socket is read no more */
+static bool had_jobs;	    /* a job socket came, perhaps no more */
 static bool full;	    /* the job socket takes no report now */
 static bool asked_runner;   /* become is starting one */
 static int64_t rest_until;  /* monotonic us; 0: it does not rest */
@@ -250,6 +252,7 @@ use_job_socket(int fd)
 		continue;
 	drop_jobs();
 	jobs.fd = fd;
+	had_jobs = true;
 	if (io_nonblock(fd, true) < 0 || loop_add(&jobs, EPOLLIN) < 0) {
 		LOG(ERROR, "job-socket", F_ERRNO(errno));
 		io_close(&jobs.fd);
@@ -339,8 +342,10 @@ patience(void)
 {
 	if (!localwork_is_idle(&work))
 		return 0;
+	if (jobs.fd < 0 && work.reports.count == 0)
+		return had_jobs ? LINGER_MS : FIRST_MS;
 	if (jobs.fd < 0)
-		return work.reports.count > 0 ? KEEP_MS : LINGER_MS;
+		return KEEP_MS;
 	return work.reports.count > 0 ? 0 : IDLE_MS;
 }
 

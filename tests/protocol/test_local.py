@@ -317,7 +317,8 @@ def test_hostile_packets(become, packet, with_fd):
     for fd in fds:
         os.close(fd)
     assert a.receive() is None
-    assert become.local().deliver(ident(), *BOB)[0] == "K"
+    b = become.local()
+    assert b.deliver(ident(), *BOB)[0] == "K"
     assert len(become.locals()) == 1
 
 
@@ -530,10 +531,10 @@ class TestSystemUser:
                                           user.entry.pw_gid)
 
     def test_own_locals(self, become, user):
-        become.local()
-        become.local(user.name)
+        agents = become.local(), become.local(user.name)
         uids = {int(status(p, "Uid").split()[0]) for p in become.locals()}
         assert uids == {OWNER.pw_uid, user.entry.pw_uid}
+        assert len(agents) == 2  # a local whose job socket is closed ends
 
     def test_lines(self, become, user):
         user.write(".qmail", "# a comment\n./Maildir/\n./Mail/list/  \n"
