@@ -207,6 +207,11 @@ class Ours(Server):
     def clear(self):
         self.suite.postern("queue", "delete", "--all", check=False)
 
+    def restart(self):
+        with self.group:
+            self.suite.stop()
+            self.suite.start()
+
     def stop(self):
         self.suite.stop()
         self.group.remove()
@@ -256,6 +261,11 @@ smtpd_data_restrictions = check_recipient_access inline:{{ held@{DOMAIN}=HOLD }}
     def system(self):
         self.settings([f"mydestination = {DOMAIN}",
                        "virtual_mailbox_domains ="])
+
+    def restart(self):
+        with self.group:
+            self.postfix.command("stop")
+            self.postfix.command("start")
 
     def clear(self):
         subprocess.run(["postsuper", "-c", str(self.postfix.conf), "-d",
