@@ -6,15 +6,9 @@
 #include <string.h>
 
 #include "install/logline.h"
+#include "tests/fuzz/within.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-check_within(struct str all, struct str part)
-{
-	if (part.n > 0 && (part.p < all.p || part.p + part.n > all.p + all.n))
-		abort();
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,17 +8,11 @@
 
 #include "queue/envelope.h"
 #include "queue/record.h"
+#include "tests/fuzz/within.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const unsigned char key[RECORD_KEY];
-
-static void
-check_within(struct str all, struct str part)
-{
-	if (part.n > 0 && (part.p < all.p || part.p + part.n > all.p + all.n))
-		abort();
-}
 
 static void
 check_strings(struct str all, struct strings s)

@@ -4,16 +4,9 @@
 #include <stdlib.h>
 
 #include "send/route.h"
+#include "tests/fuzz/within.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-check_within(struct str line, struct str part)
-{
-	if (part.n > 0 &&
-	    (part.p < line.p || part.p + part.n > line.p + line.n))
-		abort();
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
