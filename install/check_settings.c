@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC
- * check_settings: the control files and the directories.  Contract in check.h.
+ * check_settings: the control files.  Contract in check.h.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/address.h"
 #include "common/control.h"
@@ -17,7 +14,6 @@
 #include "common/ip.h"
 #include "install/check.h"
 #include "install/json.h"
-#include "install/places.h"
 #include "queue/hostrules.h"
 #include "send/route.h"
 #include "start/endpoint.h"
@@ -228,43 +224,4 @@ check_unknown(struct check *c, int dir)
 		    "no setting has this name: it does nothing");
 	}
 	closedir(d);
-}
-
-/* ---- directories ---- */
-
-static void
-place_check(struct check *c, const struct place *p)
-{
-	const char *path = layout_path(p->where);
-	struct stat st;
-
-	if (lstat(path, &st) < 0) {
-		/* start makes it, after each boot */
-		if (p->where != LAYOUT_RUN || errno != ENOENT)
-			check_mistake(c, path, 0, strerror(errno));
-		return;
-	}
-	const struct passwd *pw = getpwuid(st.st_uid);
-	const struct group *gr = getgrgid(st.st_gid);
-	bool owned = pw != NULL && gr != NULL &&
-		     strcmp(pw->pw_name, p->user) == 0 &&
-		     strcmp(gr->gr_name, p->group) == 0;
-	/* in a one-user suite all belongs to that user */
-	if (geteuid() != 0)
-		owned = st.st_uid == geteuid() || owned;
-	char text[256];
-	snprintf(text, sizeof(text),
-	    "must belong to %s:%s with mode %04o (postern init mends it)",
-	    p->user, p->group, (unsigned)p->mode);
-	if (!S_ISDIR(st.st_mode))
-		check_mistake(c, path, 0, "is not a directory");
-	else if (!owned || (st.st_mode & 07777) != p->mode)
-		check_mistake(c, path, 0, text);
-}
-
-void
-check_places(struct check *c)
-{
-	for (size_t i = 0; i < place_count; i++)
-		place_check(c, &places[i]);
 }
