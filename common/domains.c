@@ -172,3 +172,11 @@ domains_find(const struct domains *d, struct str domain, struct str *prepend)
 	return find_nearest(d->relayed, key, &value) ? DOMAIN_RELAYED
 						     : DOMAIN_FOREIGN;
 }
+
+bool
+domains_has(const struct domains *d, struct str address)
+{
+	struct str prepend;
+	struct address a = address_split(address);
+	return domains_find(d, a.domain, &prepend) != DOMAIN_FOREIGN;
+}

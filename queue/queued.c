@@ -146,11 +146,11 @@ static const struct role role = { .name = "queued",
 	.on_reload = on_reload };
 
 static uid_t
-uid_of_smtpd(void)
+uid_of(const char *user)
 {
 	uid_t uid;
 	gid_t gid;
-	if (privs_lookup("posternd", &uid, &gid) == 0)
+	if (privs_lookup(user, &uid, &gid) == 0)
 		return uid;
 	return geteuid(); /* a suite of one user */
 }
@@ -218,7 +218,7 @@ main(int argc, char **argv)
 	role_init(&role, argc, argv);
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
-	uid_t smtpd = uid_of_smtpd();
+	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
 	int settle_fd = settle_start(&spool);
@@ -235,7 +235,7 @@ main(int argc, char **argv)
 	commit_init(&spool);
 	tend_init(&spool, settle_fd);
 	teller_init(&spool);
-	stream_init(&spool, ROLE_FD_LISTEN, smtpd, &limits);
+	stream_init(&spool, ROLE_FD_LISTEN, tellers, &limits);
 	role_ready();
 	log_gather();
 	loop_run(before_wait);

@@ -22,7 +22,7 @@
 #include "common/packet.h"
 #include "common/role.h"
 #include "send/child.h"
-#include "send/guard.h"
+#include "common/guard.h"
 #include "send/programs.h"
 #include "send/spawn.h"
 

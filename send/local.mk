@@ -6,7 +6,7 @@ LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 postern-local_OBJS := send/local.o $(LOCAL_OBJS)
 postern-local_STATIC := yes
 postern-become_OBJS := send/become.o send/child.o send/account.o \
-	send/passwdfile.o send/programs.o send/spawn.o send/guard.o
+	send/passwdfile.o send/programs.o send/spawn.o
 
 TESTS += test_local_names test_dotqmail test_passwdfile
 test_passwdfile_OBJS := tests/unit/test_passwdfile.o send/passwdfile.o

@@ -274,8 +274,10 @@ serve(const struct serve_client *client, const struct session_config *config,
 	bool go_on = true;
 
 	begin(client, config, timeout_ms);
-	if (client->say_facts && stream_facts(&server.stream, client->sid,
-				     client->peer_ip, client->relay) < 0)
+	const struct facts facts = { .sid = client->sid,
+		.peer_ip = client->peer_ip,
+		.relay = client->relay };
+	if (client->say_facts && stream_facts(&server.stream, &facts) < 0)
 		go_on = queue_gone();
 	else
 		session_greet(&server.session, &server.net.output);
