@@ -78,6 +78,9 @@ const struct control_setting control_settings[] = {
 	LINE(
 	    "bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),
 	LINE("bouncehost", NULL, "domain that bounces come from; default: me"),
+	/* mail of this host's programs */
+	LINE("envnoathost", NULL,
+	    "domain of envelope addresses without one; default: me"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),
 	NUMBER("timeoutconnect", "60", 1, 3600,

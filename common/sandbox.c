@@ -268,7 +268,8 @@ enter_landlock(const struct sandbox *s)
 	long abi = syscall(
 	    SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
 	if (abi < 1) {
-		LOG(WARN, "no-landlock", F_ERRNO(errno));
+		if (!s->silent)
+			LOG(WARN, "no-landlock", F_ERRNO(errno));
 		return;
 	}
 	size_t size;

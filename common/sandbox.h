@@ -59,6 +59,7 @@ struct sandbox {
 	size_t dir_count;
 	bool connects; /* may connect(2) over TCP (Landlock ABI 4) */
 	bool execs;    /* starts programs (become): no Landlock exec ban */
+	bool silent;   /* no line where the kernel has no Landlock */
 	/* RLIMIT_FSIZE in bytes; 0: no file may be written */
 	uint64_t max_file;
 };
