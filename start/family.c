@@ -349,9 +349,5 @@ family_turn(struct family *f)
 		if (!links_make(f) && (wait < 0 || wait > RETRY_MS))
 			wait = RETRY_MS;
 	}
-	if (f->changed) {
-		f->changed = false;
-		rolesfile_write(f);
-	}
 	return wait;
 }

@@ -22,6 +22,7 @@
 #include "common/privs.h"
 #include "start/accounts.h"
 #include "start/caps.h"
+#include "start/notify.h"
 #include "start/open.h"
 #include "start/orphans.h"
 
@@ -126,6 +127,11 @@ before_wait(void)
 {
 	int wait = family_turn(&family);
 
+	if (family.changed) {
+		family.changed = false;
+		rolesfile_write(&family);
+		notify_state(&family);
+	}
 	if (wait == -2)
 		loop_stop();
 	return wait;
@@ -143,6 +149,7 @@ main(int argc, char **argv)
 	open_dirs(&family);
 	open_log(log_file);
 	open_roles(&family);
+	notify_init(getenv("NOTIFY_SOCKET"));
 	privs_lock();
 	caps_reduce();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
