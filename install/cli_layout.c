@@ -20,11 +20,25 @@ static const char help[] =
 
 static int width; /* of the longest path */
 
+/* For people: a program's folder is long, and theirs to know. */
+static const char *
+short_path(const struct place *p, const char *path, struct buf *b)
+{
+	if (p->kind != PLACE_PROGRAM)
+		return path;
+	buf_reset(b);
+	buf_puts(b, "libexec/postern/");
+	buf_puts(b, p->name);
+	return buf_cstr(b);
+}
+
 static void
 row_measure(const struct place *p, const char *path)
 {
-	(void)p;
-	int n = (int)strlen(path);
+	char storage[PATH_ROOM];
+	struct buf b = BUF_ON(storage);
+	int n = (int)strlen(short_path(p, path, &b));
+
 	if (n > width)
 		width = n;
 }
@@ -33,10 +47,12 @@ static void
 row_print(const struct place *p, const char *path)
 {
 	char owner[64];
+	char storage[PATH_ROOM];
+	struct buf b = BUF_ON(storage);
 
 	(void)snprintf(owner, sizeof(owner), "%s:%s", p->user, p->group);
-	printf("%-*s %04o  %-17s  %s\n", width, path, (unsigned)p->mode, owner,
-	    p->what);
+	printf("%-*s %04o  %-17s  %s\n", width, short_path(p, path, &b),
+	    (unsigned)p->mode, owner, p->what);
 }
 
 static void

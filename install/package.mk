@@ -4,10 +4,19 @@ LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/postern
 MANUALS := $(sort $(wildcard */*.1 */*.5 */*.7 */*.8))
 MAN_PATHS := $(foreach p,$(MANUALS),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $p))/$(notdir $p))
 COPY := install -C
+# for the drop box; a package gives it its group when it is installed
+SETGID := postern-queue
 
 install: all
 	install -d $(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
-	$(COPY) -m 755 $(PROGS:%=$(B)/bin/%) $(LIBEXEC)
+	$(COPY) -m 755 $(patsubst %,$(B)/bin/%,$(filter-out $(SETGID),$(PROGS))) \
+		$(LIBEXEC)
+	cmp -s $(B)/bin/$(SETGID) $(LIBEXEC)/$(SETGID) || \
+		install -m 755 $(B)/bin/$(SETGID) $(LIBEXEC)
+	@test "$$(id -u)" -ne 0 || test -n "$(DESTDIR)" || \
+		! getent group posternk >/dev/null || \
+		{ chown root:posternk $(LIBEXEC)/$(SETGID) && \
+		chmod 2755 $(LIBEXEC)/$(SETGID); }
 	ln -sfn ../libexec/postern/postern $(DESTDIR)$(PREFIX)/bin/postern
 	ln -sfn ../libexec/postern/postern-start \
 		$(DESTDIR)$(PREFIX)/sbin/postern-start

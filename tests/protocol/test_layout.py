@@ -123,6 +123,7 @@ def test_installed_programs_are_looked_at(root):
     folder.mkdir(parents=True)
     program = folder / "postern"
     program.write_bytes((BIN / "postern").read_bytes())
+    os.chmod(folder, 0o755)
     os.chmod(program, 0o775)
     done = subprocess.run([program, "check"], capture_output=True, text=True,
                           env={**os.environ, "POSTERN_ROOT": str(root)})
@@ -142,4 +143,4 @@ def test_the_manual_has_the_table():
 def test_the_table_fits_a_terminal():
     out = subprocess.run([str(BIN / "postern"), "layout"], capture_output=True,
                          text=True, check=True).stdout.splitlines()
-    assert max(len(r) for r in out if "/bin/" not in r) <= 80
+    assert max(map(len, out)) <= 80
