@@ -32,7 +32,7 @@ endpoint_line(struct str s)
 {
 	struct endpoint e;
 
-	return endpoint_parse(s, &e)
+	return endpoint_is_none(s) || endpoint_parse(s, &e)
 		   ? NULL
 		   : "write address:port, as 0.0.0.0:25 or [::]:25";
 }

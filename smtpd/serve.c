@@ -109,6 +109,7 @@ put_received(void)
 	const struct received r = {
 		.helo = buf_str(&server.session.helo),
 		.peer_ip = server.client.peer_ip,
+		.peer_name = server.client.peer_name,
 		.me = server.session.config->me,
 		.sid = server.client.sid,
 		.esmtp = server.session.esmtp,

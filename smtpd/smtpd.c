@@ -142,9 +142,13 @@ static const struct template_service service = {
 
 struct arguments {
 	struct str peer_ip;   /* TCPREMOTEIP; empty: not set */
-	const char *relay;    /* RELAYCLIENT */
+	struct str peer_name; /* TCPREMOTEHOST */
+	bool relay;	      /* RELAYCLIENT */
 	struct str databytes; /* DATABYTES */
 };
+
+static const char no_service[] =
+    "421 4.3.0 Service not available now, try again later\r\n";
 
 static void
 args_parse(int argc, char **argv, struct arguments *a)
@@ -152,14 +156,21 @@ args_parse(int argc, char **argv, struct arguments *a)
 	struct str arg = argc == 2 ? str_of(argv[1]) : STR("");
 
 	args_answer(arg, help);
+	die_last_words(STDOUT_FILENO, no_service);
 	if (argc > 1)
 		die(EXITCODE_PERMANENT, "unknown argument; see --help", 0);
+	const char *relay = getenv("RELAYCLIENT");
 	a->peer_ip = str_of(getenv("TCPREMOTEIP"));
-	a->relay = getenv("RELAYCLIENT");
+	a->peer_name = str_of(getenv("TCPREMOTEHOST"));
+	a->relay = relay != NULL;
 	a->databytes = str_of(getenv("DATABYTES"));
-	if (a->relay != NULL && a->relay[0] != '\0')
+	if (a->relay && relay[0] != '\0')
 		die(EXITCODE_PERMANENT,
-		    "RELAYCLIENT must be empty: suffixes are not supported", 0);
+		    "RELAYCLIENT must be empty: nothing is appended to "
+		    "recipients; use control/smtproutes or virtualdomains",
+		    0);
+	if (a->peer_name.n > LIMIT_DOMAIN || !address_is_domain(a->peer_name))
+		a->peer_name = STR(""); /* the client's DNS made it */
 }
 
 /* A socket of the suite below run/; -1 with errno. */
@@ -174,7 +185,8 @@ connect_to(const char *name, int type)
 
 	if (fd >= 0 &&
 	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
-		LOG(ERROR, "connect", F_TEXT("to", name), F_ERRNO(errno));
+		LOG(ERROR, "connect", F_TEXT("to", name), F_ERRNO(errno),
+		    F_TEXT("fix", "does postern-start run?"));
 		io_close(&fd);
 	}
 	return fd;
@@ -203,6 +215,21 @@ put_sid(struct buf *out)
 	buf_put_u64(out, (uint64_t)getpid());
 }
 
+/* The smaller one holds: queued holds all mail to control/databytes. */
+static void
+take_databytes(struct str text)
+{
+	uint64_t *most = &conf.session.databytes;
+	uint64_t n;
+
+	if (text.n == 0)
+		return;
+	if (!str_u64(text, UINT64_MAX, &n))
+		die(EXITCODE_PERMANENT, "DATABYTES is no number", 0);
+	if (n > 0 && (*most == 0 || n < *most))
+		*most = n;
+}
+
 static void
 control_open(const struct arguments *a)
 {
@@ -213,9 +240,7 @@ control_open(const struct arguments *a)
 		die(EXITCODE_TEMPORARY, "control directory", errno);
 	conf_load(dirfd);
 	close(dirfd);
-	if (a->databytes.n > 0 &&
-	    !str_u64(a->databytes, UINT64_MAX, &conf.session.databytes))
-		die(EXITCODE_PERMANENT, "DATABYTES is no number", 0);
+	take_databytes(a->databytes);
 }
 
 static int
@@ -234,11 +259,13 @@ lone_session(const struct arguments *a)
 		.ask_fd = connect_to("users", SOCK_SEQPACKET),
 		.sid = buf_str(&sid),
 		.peer_ip = buf_str(&ip),
-		.relay = a->relay != NULL,
+		.peer_name = a->peer_name,
+		.relay = a->relay,
 		.say_facts = true,
 	};
 
 	sandbox_enter(&lone_sandbox);
+	die_last_words(STDOUT_FILENO, NULL);
 	serve(&client, &conf.session, timeout_ms());
 	return client.stream_fd < 0 ? EXITCODE_TEMPORARY : EXITCODE_DONE;
 }
@@ -251,10 +278,9 @@ main(int argc, char **argv)
 	if (template_wanted(argc, argv))
 		return template_run(&service, argc, argv);
 	log_init("smtpd");
-	layout_init();
+	(void)log_off_network(); /* without a log rather than not at all */
 	args_parse(argc, argv, &arguments);
-	if (log_off_network() < 0)
-		die(EXITCODE_TEMPORARY, "no syslog", errno);
+	layout_init();
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
 	privs_require("posternd");

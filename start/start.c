@@ -25,6 +25,8 @@
 #include "start/notify.h"
 #include "start/open.h"
 #include "start/orphans.h"
+#include "start/passed.h"
+#include "start/sockets.h"
 
 static const char help[] =
     "usage: postern-start [--log FILE]\n"
@@ -80,6 +82,8 @@ reload(void)
 		return;
 	}
 	LOG(INFO, "reload", F_TEXT("by", "SIGHUP"));
+	for (size_t i = 0; i < family.count; i++)
+		sockets_compare_tcp(family.control_dirfd, &family.roles[i]);
 	accounts_take(&family);
 	family_reload(&family);
 }
@@ -143,6 +147,8 @@ main(int argc, char **argv)
 	log_init("start");
 	const char *log_file = args_parse(argc, argv);
 	layout_init();
+	passed_take(getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
+	    getenv("LISTEN_FDNAMES"));
 	open_reserve();
 	family.one_user = geteuid() != 0;
 	open_limits();
