@@ -23,7 +23,8 @@ static struct listener {
 	unsigned line;
 } listeners[2 * ADDRESSES_MAX];
 static size_t listener_count;
-static unsigned lines; /* of this file */
+static unsigned lines;	 /* of this file */
+static bool listens_not; /* the line `none` */
 
 static bool
 collide(const struct endpoint *a, const struct endpoint *b)
@@ -39,6 +40,8 @@ listen_line(void *arg, struct str line, unsigned number)
 	struct endpoint e;
 
 	(void)arg;
+	if (endpoint_is_none(line))
+		listens_not = true;
 	if (!endpoint_parse(line, &e))
 		return NULL;
 	if (++lines == ADDRESSES_MAX + 1)
@@ -69,10 +72,17 @@ listeners_check(int dir, const char *name)
 {
 	file = name;
 	lines = 0;
-	if (control_list(dir, name, listen_line, NULL) == 0 && lines == 0)
+	listens_not = false;
+	if (control_list(dir, name, listen_line, NULL) < 0)
+		return;
+	if (lines == 0 && !listens_not)
 		check_mistake(current, name, 0,
 		    "names no address, and so the suite does not start: "
-		    "remove the file to listen on all");
+		    "remove the file to listen on all, or write none");
+	if (lines > 0 && listens_not)
+		check_mistake(current, name, 0,
+		    "has both none and an address, and so the suite does not "
+		    "start: remove one of them");
 }
 
 /* ---- smtproutes ---- */

@@ -177,6 +177,10 @@ GALLERY = {
         ("dialrefuse:1", M, "hardly any mail leaves: name smaller networks"),
         ("resolvers:2", W, "an earlier line says the same: remove one"),
     ]),
+    "no address beside one": (
+        {"smtplisten": "none\n127.0.0.1:2525\n", "pop3listen": "none\n"}, [
+        ("smtplisten", M, "has both none and an address"),
+    ]),
     "no address to listen on": ({"smtplisten": "# none\n"}, [
         ("smtplisten", M, "names no address, and so the suite does not start"),
     ]),
