@@ -46,6 +46,10 @@ void log_event(
 void log_gather(void);
 void log_flush(void);
 
+/* Gives each line of level error, without its LF, to `each` too, after it was
+ * written; NULL: to nobody.  It may log, but no error. */
+void log_on_error(void (*each)(struct str line));
+
 /* Puts s with control bytes, backslash, quote and bytes >= 0x80 as \xHH, at
  * most max bytes of output, so that a peer's text can stand in a log or a
  * bounce. */

@@ -4,11 +4,10 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include "common/control.h"
-#include "common/layout.h"
 #include "install/check.h"
+#include "install/diskroom.h"
 
 enum { HOUR = 3600, SMALLEST_LIMIT = 65536 };
 
@@ -105,18 +104,14 @@ room_say(struct check *c, const char *setting, uint64_t have, const char *unit,
 static void
 disk_check(struct check *c)
 {
-	uint64_t floor_mb = number("spoolfloormb", 0);
-	uint64_t floor_inodes = number("spoolfloorinodes", 0);
 	uint64_t ring =
 	    number("journalsegments", 0) * number("journalsegmentmb", 0);
-	struct statvfs v;
+	struct diskroom d;
 
-	if (statvfs(layout_path(LAYOUT_SPOOL), &v) < 0)
+	if (!diskroom_read(&d))
 		return; /* check_places has told */
-	uint64_t mb = (uint64_t)v.f_bavail * v.f_frsize >> 20;
-	uint64_t all = (uint64_t)v.f_blocks * v.f_frsize >> 20;
-
-	if (ring > all)
+	control_on_mistake(check_ignore);
+	if (ring > d.total_mb)
 		check_say(c, CHECK_MISTAKE,
 		    is_set("journalsegmentmb") ? "journalsegmentmb"
 					       : "journalsegments",
@@ -124,13 +119,12 @@ disk_check(struct check *c)
 		    "a journal of %" PRIu64 " MiB (journalsegments times "
 		    "journalsegmentmb) does not fit on the spool's disk of "
 		    "%" PRIu64 " MiB: write smaller numbers",
-		    ring, all);
-	if (mb < floor_mb)
-		room_say(c, "spoolfloormb", mb, "MiB", floor_mb);
-	/* f_files is 0 where the file system makes inodes as it goes */
-	if (v.f_files > 0 && v.f_favail < floor_inodes)
-		room_say(
-		    c, "spoolfloorinodes", v.f_favail, "inodes", floor_inodes);
+		    ring, d.total_mb);
+	if (d.free_mb < d.floor_mb)
+		room_say(c, "spoolfloormb", d.free_mb, "MiB", d.floor_mb);
+	if (d.has_inodes && d.free_inodes < d.floor_inodes)
+		room_say(c, "spoolfloorinodes", d.free_inodes, "inodes",
+		    d.floor_inodes);
 }
 
 void

@@ -27,6 +27,8 @@ const struct place places[] = {
 	{ PLACE_FILE, LAYOUT_RUN, "lock", "root", "root", 0600,
 	    "locked while it runs" },
 	{ PLACE_FILE, LAYOUT_RUN, "roles", "root", "root", 0644, "what runs" },
+	{ PLACE_FILE, LAYOUT_RUN, "errors", "root", "root", 0640,
+	    "its last errors" },
 	{ PLACE_SOCKET, LAYOUT_RUN, "queue", "posternq", "posternq", 0666,
 	    "takes mail of users here" },
 	{ PLACE_SOCKET, LAYOUT_RUN, "users", "posternu", "posternu", 0666,

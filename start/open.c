@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/role.h"
+#include "start/errors.h"
 #include "start/sockets.h"
 
 enum { FILES_WANTED = 65536 };
@@ -112,6 +113,7 @@ open_dirs(struct family *f)
 		fail(EXITCODE_PERMANENT, "cannot open the lock in", run);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		fail(EXITCODE_TEMPORARY, "postern-start already runs in", run);
+	errors_init(f->run_dirfd);
 }
 
 static void
