@@ -221,7 +221,8 @@ main(int argc, char **argv)
 	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
-	int settle_fd = settle_start(&spool);
+	int settle_fds[SETTLE_PROCESSES];
+	settle_start(&spool, settle_fds);
 	/* commit.c sleeps for some 100 us: 50 more by default */
 	if (prctl(PR_SET_TIMERSLACK, 1000L) < 0)
 		die(EXITCODE_TEMPORARY, "PR_SET_TIMERSLACK", errno);
@@ -233,7 +234,7 @@ main(int argc, char **argv)
 	room_init(&spool, &settings.floors);
 	change_init(&spool);
 	commit_init(&spool);
-	tend_init(&spool, settle_fd);
+	tend_init(&spool, settle_fds);
 	teller_init(&spool);
 	stream_init(&spool, ROLE_FD_LISTEN, tellers, &limits);
 	role_ready();

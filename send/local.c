@@ -10,7 +10,8 @@
  * it is send/runner, and fd 3 its socket.  Jobs are pipelined: what
  * waits is taken together, made durable together, reported together.  After a
  * small group it rests for a while, so that the next one is larger and the disk
- * is free for others, queued above all.
+ * is free for others, queued above all: where the bytes are what takes time, a
+ * larger group gains nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +34,9 @@
 enum {
 	FD_CONTROL = 3,
 	FD_BASE = 4,
-	BATCH = 256,		  /* packets read before they are worked on */
-	REST_BELOW = 64,	  /* files in a group */
+	BATCH = 256,	 /* packets read before they are worked on */
+	REST_BELOW = 64, /* files in a group, */
+	REST_BELOW_BYTES = 1 << 20,
 	REST_TIMES = 4,		  /* as long as the group took, */
 	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
@@ -187,13 +189,15 @@ work_on(void)
 {
 	int64_t begun = clock_mono_us();
 	unsigned before = work.committed;
+	uint64_t bytes = work.committed_bytes;
 	localwork_run(&work);
 	ask_for_runner();
 	unsigned files = work.committed - before;
+	bytes = work.committed_bytes - bytes;
 	int64_t now = clock_mono_us(), rest = REST_TIMES * (now - begun);
 	if (files > 0)
 		rest_until =
-		    files >= REST_BELOW
+		    files >= REST_BELOW || bytes >= REST_BELOW_BYTES
 			? 0
 			: now + (rest < REST_MAX_US ? rest : REST_MAX_US);
 	flush_reports();
