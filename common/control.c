@@ -81,6 +81,12 @@ const struct control_setting control_settings[] = {
 	/* mail of this host's programs */
 	LINE("envnoathost", NULL,
 	    "domain of envelope addresses without one; default: me"),
+	LINE("defaulthost", NULL,
+	    "domain of header addresses without one; default: me"),
+	LINE("defaultdomain", NULL,
+	    "added to hosts without a dot there; default: nothing"),
+	LINE("plusdomain", NULL, "what user@host+ there ends in"),
+	LINE("idhost", NULL, "behind the @ of Message-IDs; default: me"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),
 	NUMBER("timeoutconnect", "60", 1, 3600,

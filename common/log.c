@@ -36,7 +36,7 @@ log_init(const char *role)
 	role_name = role;
 }
 
-static int
+int
 log_to_syslog(void)
 {
 	log_fd = -1;

@@ -37,6 +37,9 @@ void log_init(const char *role);
  * fd 0 is, lines go to /dev/log instead (connected here, before the sandbox).
  * 0, or -1 with errno: then nothing is logged. */
 int log_off_network(void);
+/* Lines go to /dev/log from now on.  0, or -1 with errno: then nothing is
+ * logged. */
+int log_to_syslog(void);
 void log_event(
     enum log_level, const char *event, const struct log_field *, size_t count);
 /* From now on debug and info lines wait for log_flush, for a warning or an

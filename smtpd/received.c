@@ -22,7 +22,7 @@ static void
 put_peer(struct buf *out, struct str name, struct str ip)
 {
 	if (ip.n == 0) {
-		buf_puts(out, "unknown");
+		buf_put(out, name.n > 0 ? name : STR("unknown"));
 		return;
 	}
 	buf_put(out, name);

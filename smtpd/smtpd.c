@@ -4,7 +4,9 @@
  * With --template it is the role that postern-start runs: it forks a child for
  * each connection that postern-listen hands over.  Without arguments it serves
  * the one connection on its standard input and output, as tcpserver and inetd
- * start it.  Either way a session holds its descriptors and can get no others.
+ * start it; with --local it does so for a user of this host (sendmail -bs), as
+ * whom queued knows it.  In each way a session holds its descriptors and can
+ * get no others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +33,7 @@
 
 static const char help[] =
     "usage: postern-smtpd            serve the connection on fd 0 and 1\n"
+    "       postern-smtpd --local    the same, for a user of this host\n"
     "       postern-smtpd --template run by postern-start\n"
     "       postern-smtpd --help | --version\n"
     "The SMTP server; see postern-smtpd(8).\n";
@@ -141,6 +144,7 @@ static const struct template_service service = {
 /* ---- a session of its own ---- */
 
 struct arguments {
+	bool local; /* sendmail -bs: the user who runs us is the client */
 	struct str peer_ip;   /* TCPREMOTEIP; empty: not set */
 	struct str peer_name; /* TCPREMOTEHOST */
 	bool relay;	      /* RELAYCLIENT */
@@ -157,6 +161,9 @@ args_parse(int argc, char **argv, struct arguments *a)
 
 	args_answer(arg, help);
 	die_last_words(STDOUT_FILENO, no_service);
+	*a = (struct arguments){ .local = str_eq(arg, STR("--local")) };
+	if (a->local)
+		return;
 	if (argc > 1)
 		die(EXITCODE_PERMANENT, "unknown argument; see --help", 0);
 	const char *relay = getenv("RELAYCLIENT");
@@ -243,15 +250,27 @@ control_open(const struct arguments *a)
 	take_databytes(a->databytes);
 }
 
+/* "uid N", which stands in Received for the name of a local client. */
+static void
+put_uid(struct buf *out)
+{
+	buf_puts(out, "uid ");
+	buf_put_u64(out, getuid());
+}
+
 static int
 lone_session(const struct arguments *a)
 {
-	char sid_storage[LIMIT_SID], ip_storage[LIMIT_PEER];
+	char sid_storage[LIMIT_SID], ip_storage[LIMIT_PEER], uid_storage[24];
 	struct buf sid = BUF_ON(sid_storage), ip = BUF_ON(ip_storage);
+	struct buf uid = BUF_ON(uid_storage);
 
 	control_open(a);
 	put_sid(&sid);
-	put_peer_ip(&ip, a->peer_ip);
+	if (a->local)
+		put_uid(&uid);
+	else
+		put_peer_ip(&ip, a->peer_ip);
 	const struct serve_client client = {
 		.in = STDIN_FILENO,
 		.out = STDOUT_FILENO,
@@ -259,11 +278,14 @@ lone_session(const struct arguments *a)
 		.ask_fd = connect_to("users", SOCK_SEQPACKET),
 		.sid = buf_str(&sid),
 		.peer_ip = buf_str(&ip),
-		.peer_name = a->peer_name,
-		.relay = a->relay,
-		.say_facts = true,
+		.peer_name = a->local ? buf_str(&uid) : a->peer_name,
+		.relay = a->local || a->relay,
+		.say_facts = !a->local,
 	};
 
+	/* queued and userd have seen who connected: root need not go on */
+	if (a->local && getuid() == 0)
+		privs_require("posternd");
 	sandbox_enter(&lone_sandbox);
 	die_last_words(STDOUT_FILENO, NULL);
 	serve(&client, &conf.session, timeout_ms());
@@ -280,9 +302,12 @@ main(int argc, char **argv)
 	log_init("smtpd");
 	(void)log_off_network(); /* without a log rather than not at all */
 	args_parse(argc, argv, &arguments);
+	if (arguments.local)
+		(void)log_to_syslog(); /* fd 2 is the user's terminal */
 	layout_init();
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
-	privs_require("posternd");
+	if (!arguments.local)
+		privs_require("posternd");
 	return lone_session(&arguments);
 }
