@@ -4,6 +4,7 @@ LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/postern
 MANUALS := $(sort $(wildcard */*.1 */*.5 */*.7 */*.8))
 MAN_PATHS := $(foreach p,$(MANUALS),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $p))/$(notdir $p))
 COPY := install -C
+LINK = test "$$(readlink $(2))" = $(1) || ln -sfn $(1) $(2)
 # for the drop box; a package gives it its group when it is installed
 SETGID := postern-queue
 
@@ -17,9 +18,8 @@ install: all
 		! getent group posternk >/dev/null || \
 		{ chown root:posternk $(LIBEXEC)/$(SETGID) && \
 		chmod 2755 $(LIBEXEC)/$(SETGID); }
-	ln -sfn ../libexec/postern/postern $(DESTDIR)$(PREFIX)/bin/postern
-	ln -sfn ../libexec/postern/postern-start \
-		$(DESTDIR)$(PREFIX)/sbin/postern-start
+	$(call LINK,../libexec/postern/postern,$(DESTDIR)$(PREFIX)/bin/postern)
+	$(call LINK,../libexec/postern/postern-start,$(DESTDIR)$(PREFIX)/sbin/postern-start)
 	@for page in $(MANUALS); do \
 		dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
 		install -d $$dir && $(COPY) -m 644 $$page $$dir || exit 1; \
@@ -31,10 +31,11 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/sbin/postern-start
 	! test -d $(LIBEXEC) || rmdir --ignore-fail-on-non-empty $(LIBEXEC)
 
-# The system's side: unit, users and folders for systemd, log rotation.  The
-# lists are printed by who has them, so there is one of each.
+# The system's side.  For systemd: unit, users and folders, the lists printed by
+# who has them, so that there is one of each.  For a log that postern-start
+# writes: its rotation.
 SYSTEM := $(DESTDIR)$(PREFIX)/lib
-install-system: all
+install-systemd: all
 	@mkdir -p $(B)/system
 	sed 's,@PREFIX@,$(PREFIX),' install/system/postern.service \
 		> $(B)/system/postern.service
@@ -42,12 +43,20 @@ install-system: all
 	env -u POSTERN_ROOT $(B)/bin/postern layout --tmpfiles \
 		> $(B)/system/tmpfiles
 	install -d $(SYSTEM)/systemd/system $(SYSTEM)/sysusers.d \
-		$(SYSTEM)/tmpfiles.d $(DESTDIR)/etc/logrotate.d
+		$(SYSTEM)/tmpfiles.d
 	$(COPY) -m 644 $(B)/system/postern.service $(SYSTEM)/systemd/system
 	$(COPY) -m 644 $(B)/system/sysusers $(SYSTEM)/sysusers.d/postern.conf
 	$(COPY) -m 644 $(B)/system/tmpfiles $(SYSTEM)/tmpfiles.d/postern.conf
+
+install-none:
+	install -d $(DESTDIR)/etc/logrotate.d
 	$(COPY) -m 644 install/system/logrotate \
 		$(DESTDIR)/etc/logrotate.d/postern
+
+# These bring log programs of their own.
+install-s6 install-runit install-daemontools:
+
+install-system: install-systemd install-none
 
 uninstall-system:
 	rm -f $(SYSTEM)/systemd/system/postern.service \
@@ -55,4 +64,5 @@ uninstall-system:
 		$(SYSTEM)/tmpfiles.d/postern.conf \
 		$(DESTDIR)/etc/logrotate.d/postern
 
-.PHONY: install uninstall install-system uninstall-system
+.PHONY: install uninstall install-system install-systemd install-none \
+	install-s6 install-runit install-daemontools uninstall-system
