@@ -12,8 +12,7 @@ enum layout_place {
 	LAYOUT_USERS,	/* /etc/postern/users: tables of userd */
 	LAYOUT_SPOOL,	/* /var/spool/postern: queued's alone */
 	LAYOUT_RUN,	/* /run/postern: sockets, the list of running roles */
-	LAYOUT_MAIL,	/* /var/mail/postern: virtual mailboxes */
-	LAYOUT_LOG	/* /var/log/postern: the log, where it is files */
+	LAYOUT_MAIL	/* /var/mail/postern: virtual mailboxes */
 };
 
 /* Reads POSTERN_ROOT; call once, first thing in main.  Dies (100) when it is

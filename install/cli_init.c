@@ -142,8 +142,7 @@ cli_init(int argc, char **argv)
 	}
 	umask(022);
 	for (size_t i = 0; i < place_count; i++)
-		if (places[i].kind == PLACE_DIR &&
-		    place_make(&places[i], user_layout) < 0)
+		if (place_make(&places[i], user_layout) < 0)
 			return EXITCODE_PERMANENT;
 	return me_make() == 0 ? EXITCODE_DONE : EXITCODE_PERMANENT;
 }

@@ -109,7 +109,6 @@ put_received(void)
 	const struct received r = {
 		.helo = buf_str(&server.session.helo),
 		.peer_ip = server.client.peer_ip,
-		.peer_name = server.client.peer_name,
 		.me = server.session.config->me,
 		.sid = server.client.sid,
 		.esmtp = server.session.esmtp,
@@ -275,10 +274,8 @@ serve(const struct serve_client *client, const struct session_config *config,
 	bool go_on = true;
 
 	begin(client, config, timeout_ms);
-	const struct facts facts = { .sid = client->sid,
-		.peer_ip = client->peer_ip,
-		.relay = client->relay };
-	if (client->say_facts && stream_facts(&server.stream, &facts) < 0)
+	if (client->say_facts && stream_facts(&server.stream, client->sid,
+				     client->peer_ip, client->relay) < 0)
 		go_on = queue_gone();
 	else
 		session_greet(&server.session, &server.net.output);

@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/role.h"
-#include "start/errors.h"
 #include "start/sockets.h"
 
 enum { FILES_WANTED = 65536 };
@@ -113,7 +112,6 @@ open_dirs(struct family *f)
 		fail(EXITCODE_PERMANENT, "cannot open the lock in", run);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		fail(EXITCODE_TEMPORARY, "postern-start already runs in", run);
-	errors_init(f->run_dirfd);
 }
 
 static void
@@ -128,8 +126,7 @@ user_find(struct family *f, struct child *c)
 	}
 }
 
-/* False: this one is not to run. */
-static bool
+static void
 role_open(struct family *f, struct child *c, const struct plan_role *plan)
 {
 	char text[600];
@@ -147,7 +144,8 @@ role_open(struct family *f, struct child *c, const struct plan_role *plan)
 		c->dir_fd = dir_open((enum layout_place)plan->dir);
 	if (plan->socket != NULL)
 		sockets_open_unix(f->run_dirfd, c);
-	return plan->tcp == NULL || sockets_open_tcp(f->control_dirfd, c);
+	if (plan->tcp != NULL)
+		sockets_open_tcp(f->control_dirfd, c);
 }
 
 void
@@ -156,6 +154,6 @@ open_roles(struct family *f)
 	if (plan_role_count > FAMILY_ROLES || plan_link_count > FAMILY_LINKS)
 		bug("the plan has outgrown FAMILY_ROLES or FAMILY_LINKS");
 	for (size_t i = 0; i < plan_role_count; i++)
-		if (role_open(f, &f->roles[f->count], &plan_roles[i]))
-			f->count++;
+		role_open(f, &f->roles[i], &plan_roles[i]);
+	f->count = plan_role_count;
 }

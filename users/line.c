@@ -156,33 +156,26 @@ line_user(struct str line, struct line_user *u)
 {
 	if (!cut_address(line, &u->address, &line) ||
 	    !str_cut(line, ':', &u->hash, &u->mailbox))
-		return "not address:hash:mailbox: let postern user add write "
-		       "it";
+		return "not address:hash:mailbox";
 	if (!line_is_hash(u->hash))
-		return "the hash is not an Argon2id one of bearable cost: let "
-		       "postern user passwd make it";
+		return "the hash is not an Argon2id one of bearable cost";
 	if (is_name(u->address))
 		return u->mailbox.n ? "a system user has no mailbox here"
 				    : NULL;
 	if (!is_address(u->address, false))
-		return "not an address: write it as bob@example.org";
-	return line_is_mailbox(u->mailbox)
-		   ? NULL
-		   : "not a mailbox path: write it as example.org/bob";
+		return "not an address";
+	return line_is_mailbox(u->mailbox) ? NULL : "not a mailbox path";
 }
 
 const char *
 line_alias(struct str line, struct line_alias *a)
 {
 	if (!cut_address(line, &a->address, &a->targets))
-		return "not address: target, target: put a colon behind the "
-		       "address";
+		return "not address: target, target";
 	if (!is_at_domain(a->address) && !is_address(a->address, true))
-		return "not an address: write it as bob@example.org";
+		return "not an address";
 	a->targets = str_trim(a->targets);
-	return a->targets.n
-		   ? NULL
-		   : "an alias without a target: write one, or remove the line";
+	return a->targets.n ? NULL : "an alias without a target";
 }
 
 /* The commas and spaces between targets end one, unless in quotes. */
@@ -208,11 +201,9 @@ put_target(struct str s, struct str me, struct buf *out)
 	struct address a;
 	if (str_starts(s, STR("|")) || str_starts(s, STR("/")) ||
 	    str_starts(s, STR(":")))
-		return "programs, files and lists belong into a .qmail: name a "
-		       "user who has one";
+		return "programs, files and lists belong into a .qmail";
 	if (address_parse(s, true, &a) != ADDRESS_OK)
-		return "a target is not an address: write it as "
-		       "bob@example.org";
+		return "a target is not an address";
 	if (a.domain.n == 0)
 		a.domain = me;
 	buf_reset(out);
@@ -244,8 +235,7 @@ line_relay(struct str line, struct str *address)
 	*address = str_trim(line);
 	if (is_at_domain(*address) || is_address(*address, false))
 		return NULL;
-	return "not an address or @domain: write bob@example.org or "
-	       "@example.org";
+	return "not an address or @domain";
 }
 
 const char *

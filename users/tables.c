@@ -188,7 +188,8 @@ open_plain(int dirfd, const char *name)
 static int
 complain(struct buf *wrong, const char *file, unsigned line, const char *what)
 {
-	(void)control_complain(file, line, what);
+	LOG(ERROR, "config-error", F_TEXT("file", file), F_NUM("line", line),
+	    F_TEXT("what", what));
 	buf_reset(wrong);
 	buf_puts(wrong, file);
 	if (line > 0) {
