@@ -127,21 +127,8 @@ bench-depth: all tools
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 tests/bench/depth.py \
 		$(DEPTH)
 
-MANUALS := $(sort $(wildcard */*.1 */*.5 */*.8))
-install: all
-	install -d $(DESTDIR)$(PREFIX)/libexec/postern $(DESTDIR)$(PREFIX)/bin \
-		$(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(PROGS:%=$(B)/bin/%) $(DESTDIR)$(PREFIX)/libexec/postern
-	ln -sf ../libexec/postern/postern $(DESTDIR)$(PREFIX)/bin/postern
-	ln -sf ../libexec/postern/postern-start \
-		$(DESTDIR)$(PREFIX)/sbin/postern-start
-	for page in $(MANUALS); do \
-		dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
-		install -d $$dir && install -m 644 $$page $$dir || exit 1; \
-	done
-
 clean:
 	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
 
 .PHONY: all units tools fuzzers list-units list-fuzzers everything check \
-	check-asan check-fuzz check-crash lint bench bench-depth install clean
+	check-asan check-fuzz check-crash lint bench bench-depth clean

@@ -78,6 +78,15 @@ const struct control_setting control_settings[] = {
 	LINE(
 	    "bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),
 	LINE("bouncehost", NULL, "domain that bounces come from; default: me"),
+	/* mail of this host's programs */
+	LINE("envnoathost", NULL,
+	    "domain of envelope addresses without one; default: me"),
+	LINE("defaulthost", NULL,
+	    "domain of header addresses without one; default: me"),
+	LINE("defaultdomain", NULL,
+	    "added to hosts without a dot there; default: nothing"),
+	LINE("plusdomain", NULL, "what user@host+ there ends in"),
+	LINE("idhost", NULL, "behind the @ of Message-IDs; default: me"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),
 	NUMBER("timeoutconnect", "60", 1, 3600,
@@ -113,18 +122,35 @@ control_on_mistake(
 	on_mistake = each;
 }
 
-static int
-complain(const char *file, unsigned line, const char *what, int error)
+int
+control_complain(const char *file, unsigned line, const char *what)
 {
 	if (on_mistake != NULL)
-		on_mistake(file, line, error != 0 ? strerror(error) : what);
-	else if (error != 0)
-		LOG(ERROR, "config-error", F_TEXT("file", file),
-		    F_TEXT("what", what), F_ERRNO(error));
+		on_mistake(file, line, what);
 	else
 		LOG(ERROR, "config-error", F_TEXT("file", file),
 		    F_NUM("line", line), F_TEXT("what", what));
 	return -1;
+}
+
+/* A file that cannot be read: why, and what to do. */
+static int
+unreadable(const char *file, int error)
+{
+	char text[160];
+	struct buf b = BUF_ON(text);
+
+	if (error == ELOOP)
+		return control_complain(file, 0,
+		    "is a symbolic link, which is not followed: put a copy of "
+		    "the file here");
+	if (error == EINVAL || error == EISDIR)
+		return control_complain(file, 0,
+		    "is no plain file: a setting is a file of text lines");
+	buf_puts(&b, "cannot be read (");
+	buf_puts(&b, strerror(error));
+	buf_puts(&b, error == EACCES ? "): chmod 644" : "): look at the disk");
+	return control_complain(file, 0, buf_cstr(&b));
 }
 
 /* Reads the first line of a file into out.  1; 0: no such file, or empty. */
@@ -136,19 +162,22 @@ first_line(int dirfd, const char *name, struct buf *out)
 	if (n < 0 && errno == ENOENT)
 		return 0;
 	if (n < 0 && errno == EFBIG)
-		return complain(name, 1, "longer than 1024 bytes", 0);
+		return control_complain(
+		    name, 1, "is longer than 1024 bytes: write a shorter line");
 	if (n < 0)
-		return complain(name, 0, "cannot be read", errno);
+		return unreadable(name, errno);
 	struct str rest = { .p = text, .n = (size_t)n };
 	struct str line;
 	if (!str_line(&rest, &line))
 		return 0;
 	line = str_trim(line);
 	if (memchr(text, '\0', (size_t)n) != NULL)
-		return complain(name, 1, "holds a NUL byte", 0);
+		return control_complain(
+		    name, 1, "holds a NUL byte: write it anew, as plain text");
 	buf_put(out, line);
 	if (out->full)
-		return complain(name, 1, "too long", 0);
+		return control_complain(
+		    name, 1, "is too long: write a shorter line");
 	return line.n > 0;
 }
 
@@ -179,7 +208,7 @@ control_number(int dirfd, const char *name, uint64_t *v)
 		buf_put_u64(&w, s->min);
 		buf_puts(&w, " to ");
 		buf_put_u64(&w, s->max);
-		return complain(name, 1, buf_cstr(&w), 0);
+		return control_complain(name, 1, buf_cstr(&w));
 	}
 	*v = got;
 	return 0;
@@ -227,7 +256,9 @@ control_line(int dirfd, const char *name, struct buf *out)
 		return -1;
 	if (found == 0 && put_default(dirfd, s, out) < 0)
 		return -1;
-	return out->full ? complain(name, 1, "too long", 0) : 0;
+	return out->full ? control_complain(
+			       name, 1, "is too long: write a shorter line")
+			 : 0;
 }
 
 static int
@@ -242,13 +273,15 @@ each_line(const char *name, struct str rest,
 			continue;
 		const char *wrong = NULL;
 		if (line.n > CONTROL_LINE_MAX)
-			wrong = "longer than 1024 bytes";
+			wrong =
+			    "is longer than 1024 bytes: write a shorter line";
 		else if (memchr(line.p, '\0', line.n) != NULL)
-			wrong = "holds a NUL byte";
+			wrong =
+			    "holds a NUL byte: write it anew, as plain text";
 		else
 			wrong = each(arg, line, number);
 		if (wrong != NULL)
-			result = complain(name, number, wrong, 0);
+			result = control_complain(name, number, wrong);
 	}
 	return result;
 }
@@ -278,21 +311,22 @@ control_list(int dirfd, const char *name,
 	if (fd < 0 && errno == ENOENT)
 		return default_list(dirfd, s, each, arg);
 	if (fd < 0)
-		return complain(name, 0, "cannot be read", errno);
+		return unreadable(name, errno);
 	struct stat st;
 	int result = -1;
 	if (fstat(fd, &st) < 0) {
-		complain(name, 0, "cannot be read", errno);
+		unreadable(name, errno);
 	} else if (!S_ISREG(st.st_mode)) {
-		complain(name, 0, "is not a plain file", 0);
+		unreadable(name, EINVAL);
 	} else if (st.st_size > CONTROL_FILE_MAX) {
-		complain(name, 0, "is larger than 4 MiB", 0);
+		control_complain(name, 0,
+		    "is larger than 4 MiB: take out what is not needed");
 	} else {
 		size_t cap = (size_t)st.st_size + 1;
 		char *text = malloc(cap);
 		int64_t n = text == NULL ? -1 : io_slurp(fd, text, cap);
 		if (n < 0)
-			complain(name, 0, "cannot be read", errno);
+			unreadable(name, errno);
 		else
 			result = each_line(name,
 			    (struct str){ .p = text, .n = (size_t)n }, each,

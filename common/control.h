@@ -37,6 +37,10 @@ const struct control_setting *control_find(const char *name);
 void control_on_mistake(
     void (*each)(const char *file, unsigned line, const char *what));
 
+/* Tells of a mistake in a file that somebody else reads, in the same way; -1.
+ */
+int control_complain(const char *file, unsigned line, const char *what);
+
 /* The value of a CONTROL_NUMBER, or its default. */
 int control_number(int dirfd, const char *name, uint64_t *v);
 /* The value of a CONTROL_LINE, or its default (empty when it has none; `me`

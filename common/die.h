@@ -8,6 +8,10 @@
 
 /* Logs `what` (and strerror(error) unless error is 0) and exits with code. */
 _Noreturn void die(enum exitcode code, const char *what, int error);
+/* What a client on fd is told when this process dies before it has begun to
+ * serve; NULL: nothing (more).  Only a socket has a client; on a terminal or a
+ * pipe the log is enough.  Borrows text. */
+void die_last_words(int fd, const char *text);
 /* An impossible state: logs and aborts, so that the parent sees a crash. */
 _Noreturn void bug(const char *what);
 

@@ -47,10 +47,10 @@ put_domain(struct table *t, struct str domain, struct str value)
 	char room[LIMIT_DOMAIN + 2];
 	struct buf name = BUF_ON(room);
 	if (!name_is_good(domain))
-		return "not a domain name";
+		return "not a domain name: write it as example.org";
 	struct str key = fold(domain, &name);
 	if (name.full)
-		return "the domain name is too long";
+		return "the domain name is too long: 255 bytes are the most";
 	if (table_put(t, key, value) < 0 && errno != EEXIST)
 		return no_memory;
 	return NULL;
@@ -85,9 +85,10 @@ virtual_line(void *arg, struct str line, unsigned number)
 	domain = str_trim(str_head(line, literal + domain.n));
 	prepend = str_trim(prepend);
 	if (str_find(domain, '@') < domain.n)
-		return "user@domain is not taken here: make an alias of it";
+		return "user@domain is not taken here: make an alias of it "
+		       "(postern alias add)";
 	if (!name_is_good(domain))
-		return "not a domain name";
+		return "not a domain name: write it as example.org";
 	char room[LIMIT_DOMAIN + 2], kept[CONTROL_LINE_MAX + 2];
 	struct buf name = BUF_ON(room), value = BUF_ON(kept);
 	struct str key = fold(domain, &name), old;
@@ -99,7 +100,8 @@ virtual_line(void *arg, struct str line, unsigned number)
 	if (table_get(d->ours, key, &old))
 		return old.p[0] == KIND_LOCAL || str_eq(old, buf_str(&value))
 			   ? NULL
-			   : "the domain was listed before, with another user";
+			   : "the domain was listed before, with another user: "
+			     "remove one of the lines";
 	return table_put(d->ours, key, buf_str(&value)) < 0 ? no_memory : NULL;
 }
 
@@ -113,9 +115,11 @@ domains_load(int dirfd)
 	d->relayed = table_new();
 	if (!d->ours || !d->relayed)
 		goto memory;
-	if (control_list(dirfd, "locals", local_line, d) == 0 &&
-	    control_list(dirfd, "virtualdomains", virtual_line, d) == 0 &&
-	    control_list(dirfd, "rcpthosts", relayed_line, d) == 0)
+	/* all three, so that every mistake is told */
+	int wrong = control_list(dirfd, "locals", local_line, d);
+	wrong |= control_list(dirfd, "virtualdomains", virtual_line, d);
+	wrong |= control_list(dirfd, "rcpthosts", relayed_line, d);
+	if (wrong == 0)
 		return d;
 	domains_free(d);
 	return NULL;
@@ -171,4 +175,12 @@ domains_find(const struct domains *d, struct str domain, struct str *prepend)
 	}
 	return find_nearest(d->relayed, key, &value) ? DOMAIN_RELAYED
 						     : DOMAIN_FOREIGN;
+}
+
+bool
+domains_has(const struct domains *d, struct str address)
+{
+	struct str prepend;
+	struct address a = address_split(address);
+	return domains_find(d, a.domain, &prepend) != DOMAIN_FOREIGN;
 }

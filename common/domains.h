@@ -26,5 +26,7 @@ void domains_free(struct domains *); /* NULL is fine */
  * virtualdomains (may be empty), else to the empty str. */
 enum domain_kind domains_find(
     const struct domains *, struct str domain, struct str *prepend);
+/* True when the domain of this canonical address is ours. */
+bool domains_has(const struct domains *, struct str address);
 
 #endif

@@ -16,6 +16,7 @@ static const char *const places[] = {
 	[LAYOUT_SPOOL] = "/var/spool/postern",
 	[LAYOUT_RUN] = "/run/postern",
 	[LAYOUT_MAIL] = "/var/mail/postern",
+	[LAYOUT_LOG] = "/var/log/postern",
 };
 
 static char paths[N_ELEMENTS(places)][PATH_ROOM];

@@ -12,7 +12,8 @@ enum layout_place {
 	LAYOUT_USERS,	/* /etc/postern/users: tables of userd */
 	LAYOUT_SPOOL,	/* /var/spool/postern: queued's alone */
 	LAYOUT_RUN,	/* /run/postern: sockets, the list of running roles */
-	LAYOUT_MAIL	/* /var/mail/postern: virtual mailboxes */
+	LAYOUT_MAIL,	/* /var/mail/postern: virtual mailboxes */
+	LAYOUT_LOG	/* /var/log/postern: the log, where it is files */
 };
 
 /* Reads POSTERN_ROOT; call once, first thing in main.  Dies (100) when it is

@@ -22,13 +22,21 @@ static char gathered[PIPE_BUF]; /* so much goes into a pipe whole or not */
 static size_t gathered_n;
 static uint64_t gathered_lines;
 
+static void (*on_error)(struct str line);
+
+void
+log_on_error(void (*each)(struct str line))
+{
+	on_error = each;
+}
+
 void
 log_init(const char *role)
 {
 	role_name = role;
 }
 
-static int
+int
 log_to_syslog(void)
 {
 	log_fd = -1;
@@ -197,5 +205,7 @@ log_event(enum log_level level, const char *event, const struct log_field *f,
 		dropped++;
 	if (level >= LOG_WARN)
 		log_flush();
+	if (level == LOG_ERROR && on_error != NULL)
+		on_error(str_head(buf_str(&b), to_syslog ? b.n : b.n - 1));
 	errno = saved;
 }

@@ -37,6 +37,9 @@ void log_init(const char *role);
  * fd 0 is, lines go to /dev/log instead (connected here, before the sandbox).
  * 0, or -1 with errno: then nothing is logged. */
 int log_off_network(void);
+/* Lines go to /dev/log from now on.  0, or -1 with errno: then nothing is
+ * logged. */
+int log_to_syslog(void);
 void log_event(
     enum log_level, const char *event, const struct log_field *, size_t count);
 /* From now on debug and info lines wait for log_flush, for a warning or an
@@ -45,6 +48,10 @@ void log_event(
  * _exit flushes itself.  Not in a process that forks afterwards. */
 void log_gather(void);
 void log_flush(void);
+
+/* Gives each line of level error, without its LF, to `each` too, after it was
+ * written; NULL: to nobody.  It may log, but no error. */
+void log_on_error(void (*each)(struct str line));
 
 /* Puts s with control bytes, backslash, quote and bytes >= 0x80 as \xHH, at
  * most max bytes of output, so that a peer's text can stand in a log or a

@@ -51,6 +51,22 @@ check_channel(void)
 		die(EXITCODE_TEMPORARY, "fcntl", errno);
 }
 
+static pid_t own_pid;
+
+/* Start keeps the last ones.  A child that this role forks has no channel, or
+ * something else under that number. */
+static void
+tell_error(struct str line)
+{
+	char text[ROLE_ERROR_MAX + 8];
+	struct buf b = BUF_ON(text);
+
+	packet_begin(&b, 'E');
+	packet_str(&b, str_head(line, ROLE_ERROR_MAX));
+	if (getpid() == own_pid) /* one that does not fit is in the log */
+		(void)packet_send(ROLE_FD_START, buf_str(&b), NULL, 0);
+}
+
 void
 role_init(const struct role *role, int argc, char **argv)
 {
@@ -60,6 +76,8 @@ role_init(const struct role *role, int argc, char **argv)
 	check_arguments(argc, argv);
 	check_channel();
 	privs_require(role->user);
+	own_pid = getpid();
+	log_on_error(tell_error);
 	/* a terminal's Ctrl-C and hang-up are for start alone */
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
 	    signal(SIGINT, SIG_IGN) == SIG_ERR ||

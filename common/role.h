@@ -21,6 +21,8 @@ enum role_fd {
 	ROLE_FD_MAX = 10
 };
 
+enum { ROLE_ERROR_MAX = 512 }; /* of an error line that goes to start */
+
 struct role {
 	const char *name; /* "queued" */
 	const char *user; /* "posternq" */
@@ -45,6 +47,7 @@ void role_ready(void);
 
 /* The channel's packets, start to role: 'L' str peer + 1 descriptor; 'H'
  * reload; 'Q' finish.  Role to start: 'R' u8 ready; the version of
- * Landlock that it is confined by (sandbox_landlock). */
+ * Landlock that it is confined by (sandbox_landlock); 'E' str line: an error
+ * that it has logged (from role_init on), for `postern status`. */
 
 #endif

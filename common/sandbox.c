@@ -262,13 +262,14 @@ allow_dir(int ruleset_fd, const struct sandbox_dir *d, uint64_t handled)
 		die(EXITCODE_TEMPORARY, "landlock_add_rule", errno);
 }
 
-void
-sandbox_enter_dirs(const struct sandbox *s)
+static void
+enter_landlock(const struct sandbox *s)
 {
 	long abi = syscall(
 	    SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
 	if (abi < 1) {
-		LOG(WARN, "no-landlock", F_ERRNO(errno));
+		if (!s->silent)
+			LOG(WARN, "no-landlock", F_ERRNO(errno));
 		return;
 	}
 	size_t size;
@@ -386,8 +387,7 @@ sandbox_enter(const struct sandbox *s)
 	if (!s->execs) {
 		limit_files(s->max_file);
 		limit_memory();
-		if (!s->dirs_later)
-			sandbox_enter_dirs(s);
+		enter_landlock(s);
 	}
 	catch_forbidden();
 	enter_seccomp(s);

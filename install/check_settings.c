@@ -1,74 +1,28 @@
 /* SPDX-License-Identifier: ISC
- * check_settings: the control files and the directories.  Contract in check.h.
+ * check_settings: the control files.  Contract in check.h.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/address.h"
 #include "common/control.h"
 #include "common/domains.h"
-#include "common/io.h"
 #include "common/ip.h"
+#include "common/table.h"
 #include "install/check.h"
-#include "install/json.h"
-#include "install/places.h"
 #include "queue/hostrules.h"
 #include "send/route.h"
 #include "start/endpoint.h"
 
+enum { GREETING_MAX = 512 - 6 }; /* RFC 5321 4.5.3.1.5; "220 ", CRLF */
+
 static struct check *current; /* for the readers' complaints */
-
-static void
-print(const struct check *c, const char *kind, const char *file, unsigned line,
-    const char *what)
-{
-	if (c->json) {
-		printf("{\"kind\":\"%s\",\"file\":", kind);
-		json_string(str_of(file));
-		printf(",\"line\":%u,\"what\":", line);
-		json_string(str_of(what));
-		puts("}");
-	} else if (line > 0) {
-		printf("%s: %s:%u: %s\n", kind, file, line, what);
-	} else {
-		printf("%s: %s: %s\n", kind, file, what);
-	}
-}
-
-void
-check_mistake(
-    struct check *c, const char *file, unsigned line, const char *what)
-{
-	c->mistakes++;
-	print(c, "mistake", file, line, what);
-}
-
-void
-check_warning(
-    struct check *c, const char *file, unsigned line, const char *what)
-{
-	c->warnings++;
-	print(c, "warning", file, line, what);
-}
 
 static void
 on_mistake(const char *file, unsigned line, const char *what)
 {
 	check_mistake(current, file, line, what);
-}
-
-void
-check_ignore(const char *file, unsigned line, const char *what)
-{
-	(void)file;
-	(void)line;
-	(void)what;
 }
 
 /* ---- what a line must be ---- */
@@ -78,7 +32,7 @@ endpoint_line(struct str s)
 {
 	struct endpoint e;
 
-	return endpoint_parse(s, &e)
+	return endpoint_is_none(s) || endpoint_parse(s, &e)
 		   ? NULL
 		   : "write address:port, as 0.0.0.0:25 or [::]:25";
 }
@@ -111,7 +65,14 @@ resolver_line(struct str s)
 static const char *
 host_line(struct str s)
 {
-	return address_is_domain(s) ? NULL : "not a host name";
+	struct ip ip;
+
+	if (ip_parse(s, &ip))
+		return "an address is no name: write the host's name, as "
+		       "mail.example.org";
+	return address_is_domain(s)
+		   ? NULL
+		   : "is no host name: write one, as mail.example.org";
 }
 
 static const char *
@@ -119,8 +80,19 @@ address_line(struct str s)
 {
 	struct address a;
 
-	return address_parse(s, true, &a) == ADDRESS_OK ? NULL
-							: "not an address";
+	return address_parse(s, true, &a) == ADDRESS_OK
+		   ? NULL
+		   : "is no address: write one, as alice@example.org";
+}
+
+static const char *
+local_part_line(struct str s)
+{
+	struct address a;
+
+	return address_parse(s, true, &a) == ADDRESS_OK && a.domain.n == 0
+		   ? NULL
+		   : "write what stands before the @ (bouncehost has the rest)";
 }
 
 static const char *
@@ -128,8 +100,11 @@ text_line(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] < 0x20 || s.p[i] > 0x7e)
-			return "only printable ASCII can be sent";
-	return NULL;
+			return "only printable ASCII can be sent: write it "
+			       "without other letters";
+	return s.n <= GREETING_MAX
+		   ? NULL
+		   : "a reply line has at most 512 bytes: write a shorter one";
 }
 
 static const struct {
@@ -145,6 +120,7 @@ static const struct {
 	{ "helohost", host_line },
 	{ "bouncehost", host_line },
 	{ "postmaster", address_line },
+	{ "bouncefrom", local_part_line },
 	{ "smtpgreeting", text_line },
 };
 
@@ -155,6 +131,47 @@ on_line(void *arg, struct str line, unsigned number)
 
 	(void)number;
 	return *check == NULL ? NULL : (*check)(line);
+}
+
+struct twice {
+	struct check *c;
+	const char *name;
+	struct table *seen;
+};
+
+static const char *
+twice_line(void *arg, struct str line, unsigned number)
+{
+	struct twice *t = arg;
+
+	if (table_put(t->seen, line, STR("")) < 0 && errno == EEXIST)
+		check_warning(t->c, t->name, number,
+		    "an earlier line says the same: remove one");
+	return NULL;
+}
+
+/* Names without a dot are known on one network only. */
+static void
+dot_check(struct check *c, const char *name, struct str host)
+{
+	if (str_find(host, '.') == host.n)
+		check_say(c, CHECK_WARNING, name, 0,
+		    "%.*s is no full name, and many servers refuse mail from "
+		    "it: write one, as mail.example.org",
+		    (int)host.n, host.p);
+}
+
+/* A line twice does no harm, but one of them is a mistake. */
+static void
+twice_check(struct check *c, int dir, const char *name)
+{
+	struct twice t = { .c = c, .name = name, .seen = table_new() };
+
+	control_on_mistake(check_ignore);
+	if (t.seen != NULL)
+		(void)control_list(dir, name, twice_line, &t);
+	control_on_mistake(on_mistake);
+	table_free(t.seen);
 }
 
 static void
@@ -176,11 +193,29 @@ setting_check(struct check *c, int dir, const struct control_setting *s,
 		wrong = line(buf_str(&b));
 		if (wrong != NULL)
 			check_mistake(c, s->name, 1, wrong);
+		else if (line == host_line)
+			dot_check(c, s->name, buf_str(&b));
 		break;
 	case CONTROL_LIST:
 		(void)control_list(dir, s->name, on_line, &line);
+		/* of these check_net tells */
+		if (line != endpoint_line)
+			twice_check(c, dir, s->name);
 		break;
 	}
+}
+
+/* These are read by those who use them. */
+static bool
+has_reader(const char *name)
+{
+	static const char *const names[] = { "locals", "virtualdomains",
+		"rcpthosts", "smtproutes", "destinations" };
+
+	for (size_t i = 0; i < N_ELEMENTS(names); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 void
@@ -191,12 +226,7 @@ check_settings(struct check *c, int dir)
 	for (size_t i = 0; i < control_setting_count; i++) {
 		const struct control_setting *s = &control_settings[i];
 		const char *(*line)(struct str) = NULL;
-		/* these five are read by those who use them, below */
-		if (strcmp(s->name, "locals") == 0 ||
-		    strcmp(s->name, "virtualdomains") == 0 ||
-		    strcmp(s->name, "rcpthosts") == 0 ||
-		    strcmp(s->name, "smtproutes") == 0 ||
-		    strcmp(s->name, "destinations") == 0)
+		if (has_reader(s->name))
 			continue;
 		for (size_t k = 0; k < N_ELEMENTS(meanings); k++)
 			if (strcmp(meanings[k].name, s->name) == 0)
@@ -207,64 +237,4 @@ check_settings(struct check *c, int dir)
 	routes_free(routes_load(dir));
 	hostrules_free(hostrules_load(dir));
 	control_on_mistake(NULL);
-}
-
-void
-check_unknown(struct check *c, int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (d == NULL) {
-		io_close(&fd);
-		check_mistake(c, "control", 0, strerror(errno));
-		return;
-	}
-	for (const struct dirent *e; (e = readdir(d)) != NULL;) {
-		if (e->d_name[0] == '.' || strcmp(e->d_name, "users") == 0 ||
-		    control_find(e->d_name) != NULL)
-			continue;
-		check_warning(c, e->d_name, 0,
-		    "no setting has this name: it does nothing");
-	}
-	closedir(d);
-}
-
-/* ---- directories ---- */
-
-static void
-place_check(struct check *c, const struct place *p)
-{
-	const char *path = layout_path(p->where);
-	struct stat st;
-
-	if (lstat(path, &st) < 0) {
-		/* start makes it, after each boot */
-		if (p->where != LAYOUT_RUN || errno != ENOENT)
-			check_mistake(c, path, 0, strerror(errno));
-		return;
-	}
-	const struct passwd *pw = getpwuid(st.st_uid);
-	const struct group *gr = getgrgid(st.st_gid);
-	bool owned = pw != NULL && gr != NULL &&
-		     strcmp(pw->pw_name, p->user) == 0 &&
-		     strcmp(gr->gr_name, p->group) == 0;
-	/* in a one-user suite all belongs to that user */
-	if (geteuid() != 0)
-		owned = st.st_uid == geteuid() || owned;
-	char text[256];
-	snprintf(text, sizeof(text),
-	    "must belong to %s:%s with mode %04o (postern init mends it)",
-	    p->user, p->group, (unsigned)p->mode);
-	if (!S_ISDIR(st.st_mode))
-		check_mistake(c, path, 0, "is not a directory");
-	else if (!owned || (st.st_mode & 07777) != p->mode)
-		check_mistake(c, path, 0, text);
-}
-
-void
-check_places(struct check *c)
-{
-	for (size_t i = 0; i < place_count; i++)
-		place_check(c, &places[i]);
 }

@@ -3,10 +3,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/address.h"
 #include "common/control.h"
 #include "common/domains.h"
 #include "common/io.h"
@@ -26,12 +29,87 @@ static struct buf me;
 
 /* ---- lines ---- */
 
+static struct table *seen;	/* keys of this table -> line */
+static struct table *users;	/* keys of the one before it */
+static struct domains *domains; /* NULL: they are wrong */
+static unsigned number;
+
+/* userd takes no table in which an address stands twice. */
+static const char *
+once(struct str address)
+{
+	static char said[96];
+	char room[LINE_KEY];
+	char text[16];
+	struct buf key = BUF_ON(room);
+	struct buf b = BUF_ON(text);
+	struct str first;
+
+	line_put_key(&key, address);
+	buf_put_u64(&b, number);
+	if (key.full || seen == NULL ||
+	    table_put(seen, buf_str(&key), buf_str(&b)) == 0 ||
+	    !table_get(seen, buf_str(&key), &first))
+		return NULL;
+	(void)snprintf(said, sizeof(said),
+	    "line %.*s has this address already: remove one", (int)first.n,
+	    first.p);
+	return said;
+}
+
+/* Of an address at a domain that is not here. */
+static void
+reach_check(struct str address, enum domain_kind least, const char *where)
+{
+	struct str domain = address_split(address).domain;
+	struct str prepend;
+
+	if (domains == NULL || domain.n == 0)
+		return;
+	enum domain_kind kind = domains_find(domains, domain, &prepend);
+	if (kind != DOMAIN_LOCAL && kind != DOMAIN_VIRTUAL && kind != least)
+		check_say(current, CHECK_WARNING, table_name, number,
+		    "%.*s is in none of %s, so nothing comes for it: add it "
+		    "there",
+		    (int)domain.n, domain.p, where);
+}
+
 static const char *
 user_line(struct str line)
 {
 	struct line_user u;
+	char room[LIMIT_USER + 1];
+	struct buf name = BUF_ON(room);
+	const char *wrong = line_user(line, &u);
 
-	return line_user(line, &u);
+	if (wrong != NULL)
+		return wrong;
+	reach_check(u.address, DOMAIN_LOCAL, "locals and virtualdomains");
+	buf_put(&name, u.address);
+	if (u.mailbox.n == 0 &&
+	    (buf_cstr(&name) == NULL || getpwnam(room) == NULL))
+		check_say(current, CHECK_WARNING, table_name, number,
+		    "there is no system user %.*s: make one (adduser), or "
+		    "remove the line",
+		    (int)u.address.n, u.address.p);
+	return once(u.address);
+}
+
+/* resolve.h: a user goes before an alias. */
+static void
+shadow_check(struct str address)
+{
+	char room[LINE_KEY];
+	struct buf key = BUF_ON(room);
+	struct str first;
+
+	line_put_key(&key, address);
+	if (users != NULL && str_find(address, '@') < address.n &&
+	    table_get(users, buf_str(&key), &first))
+		check_say(current, CHECK_WARNING, table_name, number,
+		    "%.*s is a mail user (users/users:%.*s), who goes before: "
+		    "remove the alias, or the user",
+		    (int)address.n, address.p, (int)first.n, first.p);
 }
 
 static const char *
@@ -45,7 +123,11 @@ alias_line(struct str line)
 	while (
 	    wrong == NULL && line_alias_next(&a, buf_str(&me), &target, &wrong))
 		buf_reset(&target);
-	return wrong;
+	if (wrong != NULL)
+		return wrong;
+	reach_check(a.address, DOMAIN_LOCAL, "locals and virtualdomains");
+	shadow_check(a.address);
+	return once(a.address);
 }
 
 static struct table *relayed; /* domains that relayrcpts names */
@@ -62,6 +144,7 @@ relay_line(struct str line)
 
 	if (wrong != NULL || !str_rcut(address, '@', &local, &domain))
 		return wrong;
+	reach_check(address, DOMAIN_RELAYED, "rcpthosts");
 	buf_put_lower(&key, domain);
 	if (relayed != NULL)
 		(void)table_put(relayed, buf_str(&key), STR("")); /* once */
@@ -71,33 +154,22 @@ relay_line(struct str line)
 /* Accepting all of a domain that we only relay for is backscatter, so a domain
  * without recipients accepts nobody. */
 static const char *
-rcpthost_line(void *arg, struct str line, unsigned number)
+rcpthost_line(void *arg, struct str line, unsigned at)
 {
-	const struct domains *domains = arg;
 	char text[LIMIT_DOMAIN + 1];
 	struct buf key = BUF_ON(text);
 	struct str none;
 
+	(void)arg;
 	buf_put_lower(&key, line);
 	if (line.p[0] == '.' || key.full ||
 	    domains_find(domains, buf_str(&key), &none) != DOMAIN_RELAYED ||
 	    table_get(relayed, buf_str(&key), &none))
 		return NULL;
-	check_warning(current, "rcpthosts", number,
-	    "users/relayrcpts names no recipient of this domain: all are "
-	    "refused");
+	check_warning(current, "rcpthosts", at,
+	    "users/relayrcpts names no recipient of this domain, so all are "
+	    "refused: name them there, or @ and the domain for all");
 	return NULL;
-}
-
-static void
-relayed_check(int control_dir)
-{
-	struct domains *domains = domains_load(control_dir);
-
-	if (domains != NULL && relayed != NULL)
-		(void)control_list(
-		    control_dir, "rcpthosts", rcpthost_line, domains);
-	domains_free(domains);
 }
 
 static void
@@ -105,13 +177,17 @@ lines_check(struct check *c, const char *(*check)(struct str), struct str rest)
 {
 	struct str line;
 
-	for (unsigned number = 1; str_line(&rest, &line); number++) {
+	for (number = 1; str_line(&rest, &line); number++) {
 		line = str_trim(line);
 		if (line.n == 0 || line.p[0] == '#')
 			continue;
-		const char *wrong = line.n > LINE_MAX_BYTES
-					? "the line is too long"
-					: check(line);
+		const char *wrong = NULL;
+		if (line.n > LINE_MAX_BYTES)
+			wrong = "has over 16384 bytes: make several of it";
+		else if (memchr(line.p, '\0', line.n) != NULL)
+			wrong = "holds a NUL byte: write it anew";
+		else
+			wrong = check(line);
 		if (wrong != NULL)
 			check_mistake(c, table_name, number, wrong);
 	}
@@ -129,11 +205,9 @@ table_check(struct check *c, const char *name, const char *file,
 			check_mistake(c, name, 0, strerror(errno));
 		return;
 	}
-	if ((st.st_mode & 0007) != 0)
-		check_mistake(c, name, 0,
-		    "others must have no access: it holds password hashes");
 	if (!S_ISREG(st.st_mode) || st.st_size > TABLE_MAX) {
-		check_mistake(c, name, 0, "is not a plain file of sane size");
+		check_mistake(c, name, 0,
+		    "is no plain file of at most 1 GiB: put the table there");
 		return;
 	}
 	size_t size = (size_t)st.st_size + 1;
@@ -160,16 +234,27 @@ check_users(struct check *c, int control_dir)
 	users_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (users_dir < 0) {
 		if (errno != ENOENT) /* check_places has told */
-			check_mistake(c, path, 0, strerror(errno));
+			check_say(c, CHECK_WARNING, path, 0,
+			    "the tables were not looked at (%s): look as root",
+			    strerror(errno));
 		return;
 	}
+	control_on_mistake(check_ignore);
+	domains = domains_load(control_dir);
+	seen = table_new();
 	table_check(c, "users/users", "users", user_line);
+	users = seen;
+	seen = table_new();
 	table_check(c, "users/aliases", "aliases", alias_line);
 	relayed = table_new();
 	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
-	control_on_mistake(check_ignore);
-	relayed_check(control_dir);
+	if (domains != NULL && relayed != NULL)
+		(void)control_list(
+		    control_dir, "rcpthosts", rcpthost_line, NULL);
 	control_on_mistake(NULL);
 	table_free(relayed);
+	table_free(seen);
+	table_free(users);
+	domains_free(domains);
 	io_close(&users_dir);
 }

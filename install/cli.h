@@ -12,6 +12,7 @@
 
 /* install/ */
 int cli_init(int argc, char **argv);
+int cli_layout(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_status(int argc, char **argv);

@@ -142,7 +142,8 @@ cli_init(int argc, char **argv)
 	}
 	umask(022);
 	for (size_t i = 0; i < place_count; i++)
-		if (place_make(&places[i], user_layout) < 0)
+		if (places[i].kind == PLACE_DIR &&
+		    place_make(&places[i], user_layout) < 0)
 			return EXITCODE_PERMANENT;
 	return me_make() == 0 ? EXITCODE_DONE : EXITCODE_PERMANENT;
 }

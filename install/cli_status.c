@@ -1,174 +1,186 @@
 /* SPDX-License-Identifier: ISC
- * `postern status`: what runs, for how long, and how deep the queue is.
+ * `postern status`: what runs, what waits, and what is wrong.  Looks only; asks
+ * qmgr what it counts.  Runs as its caller.
  */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "common/clock.h"
+#include <unistd.h>
 #include "common/exitcode.h"
+#include "common/io.h"
+#include "common/layout.h"
 #include "install/arguments.h"
 #include "install/cli.h"
-#include "install/json.h"
-#include "install/queuestats.h"
-#include "install/running.h"
+#include "install/statusview.h"
 
 static const char help[] =
     "usage: postern status [--json]\n"
-    "The running roles and the queue, in a table.  Exit code, for monitoring:\n"
-    "  0  every role is ready    1  some are not    2  the suite does not "
-    "run\n";
+    "The running roles, the queue, its rates, the spool's disk and the last\n"
+    "errors.  The first line and the exit code are for monitoring:\n"
+    "  0  OK        every role is ready, and mail is taken\n"
+    "  1  WARNING   a role is starting, qmgr does not answer, or the disk is\n"
+    "               filling up\n"
+    "  2  CRITICAL  nothing runs, a role is down, or new mail is refused\n"
+    "  3  UNKNOWN   it cannot be told\n"
+    "Only root sees the queue and the errors.\n";
 
-enum { STATUS_OK, STATUS_WARNING, STATUS_DOWN };
+enum { EXIT_UNKNOWN = 3 };
 
-/* "3d 04h", "2h 05m", "7m 12s", "9s" */
-static void
-duration(char *room, size_t size, int64_t seconds)
+__attribute__((format(printf, 3, 4))) static void
+reason(struct status *s, enum status_level level, const char *format, ...)
 {
-	int64_t s = seconds < 0 ? 0 : seconds;
-	intmax_t days = s / 86400;
-	intmax_t hours = s / 3600 % 24;
-	intmax_t minutes = s / 60 % 60;
+	va_list ap;
 
-	if (days > 0)
-		snprintf(room, size, "%jdd %02jdh", days, hours);
-	else if (hours > 0)
-		snprintf(room, size, "%jdh %02jdm", hours, minutes);
-	else if (minutes > 0)
-		snprintf(room, size, "%jdm %02jds", minutes, (intmax_t)s % 60);
-	else
-		snprintf(room, size, "%jds", (intmax_t)s);
-}
-
-static void
-roles_print(const struct running *rows, int n)
-{
-	int64_t now = clock_now();
-
-	printf("%-14s %8s  %-10s %-9s %8s  %s\n", "ROLE", "PID", "USER",
-	    "STATE", "UP", "RESTARTS");
-	for (int i = 0; i < n; i++) {
-		char up[32];
-		duration(up, sizeof(up), now - rows[i].since);
-		printf("%-14s %8d  %-10s %-9s %8s  %u\n", rows[i].name,
-		    (int)rows[i].pid, rows[i].user, rows[i].state, up,
-		    rows[i].restarts);
-	}
-}
-
-static void
-roles_json(const struct running *rows, int n)
-{
-	int64_t now = clock_now();
-
-	printf("\"roles\":[");
-	for (int i = 0; i < n; i++) {
-		printf("%s{\"role\":", i > 0 ? "," : "");
-		json_string(str_of(rows[i].name));
-		printf(",\"pid\":%d,\"user\":", (int)rows[i].pid);
-		json_string(str_of(rows[i].user));
-		printf(",\"state\":");
-		json_string(str_of(rows[i].state));
-		printf(",\"uptime\":%jd,\"restarts\":%u}",
-		    (intmax_t)(now - rows[i].since), rows[i].restarts);
-	}
-	printf("]");
-}
-
-static uintmax_t
-both(const struct queuestats *q, const char *local, const char *remote)
-{
-	return (uintmax_t)(queuestats_value(q, local) +
-			   queuestats_value(q, remote));
-}
-
-static uintmax_t
-one(const struct queuestats *q, const char *name)
-{
-	return (uintmax_t)queuestats_value(q, name);
-}
-
-static void
-queue_print(const struct queuestats *q)
-{
-	char oldest[32] = "-";
-	int64_t birth = (int64_t)queuestats_value(q, "oldest-birth");
-
-	if (!q->known) {
-		printf("\nqueue: %s\n", q->why);
+	if (level > s->level)
+		s->level = level;
+	if (s->reason_count == STATUS_REASONS)
 		return;
+	va_start(ap, format);
+	(void)vsnprintf(
+	    s->reason[s->reason_count++], STATUS_REASON, format, ap);
+	va_end(ap);
+}
+
+/* ---- nothing runs ---- */
+
+/* Files of messages in mess/ab/; false: they cannot be looked at. */
+static bool
+files_count(uint64_t *count)
+{
+	char text[1024];
+	struct buf path = BUF_ON(text);
+	const struct dirent *e;
+
+	DIR *mess = opendir(layout_file(LAYOUT_SPOOL, "mess", &path));
+	if (mess == NULL)
+		return false;
+	*count = 0;
+	while ((e = readdir(mess)) != NULL) {
+		if (strlen(e->d_name) != 2 || e->d_name[0] == '.')
+			continue;
+		int fd = openat(
+		    dirfd(mess), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *part = fd < 0 ? NULL : fdopendir(fd);
+		if (part == NULL) {
+			io_close(&fd);
+			continue;
+		}
+		while ((e = readdir(part)) != NULL)
+			*count += e->d_name[0] != '.';
+		closedir(part);
 	}
-	if (birth > 0)
-		duration(oldest, sizeof(oldest), clock_now() - birth);
-	printf("\nqueue  %ju messages, %ju recipients, oldest %s\n",
-	    one(q, "messages"), one(q, "recipients"), oldest);
-	printf("       %ju queued, %ju in flight, %ju deferred, %ju held\n",
-	    both(q, "queued-local", "queued-remote"),
-	    both(q, "in-flight-local", "in-flight-remote"),
-	    both(q, "deferred-local", "deferred-remote"), one(q, "held"));
-	printf("agents %ju local, %ju remote, %ju connecting\n",
-	    one(q, "agents-local"), one(q, "agents-remote"),
-	    one(q, "connecting"));
-	printf("rates  last minute: %ju delivered, %ju deferred, %ju failed\n",
-	    one(q, "delivered-last-minute"), one(q, "deferred-last-minute"),
-	    one(q, "failed-last-minute"));
+	closedir(mess);
+	return true;
+}
+
+static const char *
+how_to_start(void)
+{
+	static const char *const units[] = {
+		"/etc/systemd/system/postern.service",
+		"/usr/lib/systemd/system/postern.service"
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(units); i++)
+		if (access("/run/systemd/system", F_OK) == 0 &&
+		    access(units[i], F_OK) == 0)
+			return "systemctl start postern";
+	return "postern-start";
 }
 
 static void
-queue_json(const struct queuestats *q)
+down(struct status *s)
 {
-	printf(",\"queue\":%s", q->known ? "{" : "null");
-	for (size_t i = 0; i < q->count && q->known; i++) {
-		printf("%s", i > 0 ? "," : "");
-		json_string(str_of(q->values[i].name));
-		printf(":%ju", (uintmax_t)q->values[i].value);
-	}
-	printf("%s", q->known ? "}" : "");
-}
-
-static int
-verdict(const struct running *rows, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(rows[i].state, "ready") != 0)
-			return STATUS_WARNING;
-	return STATUS_OK;
-}
-
-static int
-not_running(int n, bool json)
-{
-	if (json)
-		puts("{\"status\":\"down\",\"roles\":[],\"queue\":null}");
-	else if (n < 0)
-		puts("run/roles cannot be read");
+	s->down = true;
+	s->files_known = files_count(&s->files);
+	if (access(layout_path(LAYOUT_CONTROL), F_OK) < 0)
+		reason(s, STATUS_CRITICAL,
+		    "there is no suite in %s: postern init makes one",
+		    layout_path(LAYOUT_CONTROL));
 	else
-		puts("the suite does not run");
-	return STATUS_DOWN;
+		reason(s, STATUS_CRITICAL,
+		    "the suite does not run: start it with %s", how_to_start());
+}
+
+/* ---- it runs ---- */
+
+/* start brings back what dies within a second: who is down now keeps dying. */
+static void
+roles_judge(struct status *s)
+{
+	for (int i = 0; i < s->role_count; i++) {
+		const struct running *r = &s->roles[i];
+		if (strcmp(r->state, "down") == 0)
+			reason(s, STATUS_CRITICAL,
+			    "%s is down (%u restarts): its error is below, or "
+			    "in the log",
+			    r->name, r->restarts);
+		else if (strcmp(r->state, "ready") != 0)
+			reason(
+			    s, STATUS_WARNING, "%s is %s", r->name, r->state);
+	}
+}
+
+static void
+disk_judge(struct status *s)
+{
+	const struct diskroom *d = &s->disk;
+
+	if (diskroom_is_over(d))
+		reason(s, STATUS_CRITICAL,
+		    "no new mail is taken, for the spool's disk is full: make "
+		    "room");
+	else if (diskroom_is_low(d))
+		reason(s, STATUS_WARNING,
+		    "the spool's disk is filling up (%" PRIu64
+		    " MiB left): make room",
+		    d->free_mb);
+}
+
+static void
+judge(struct status *s)
+{
+	roles_judge(s);
+	disk_judge(s);
+	if (!s->queue.known && !s->queue.forbidden)
+		reason(s, STATUS_WARNING, "%s", s->queue.why);
+	else if (s->queue.known &&
+		 queuestats_value(&s->queue, "scheduling") == 0)
+		reason(s, STATUS_WARNING,
+		    "the queue is being read: deliveries begin after that");
 }
 
 int
 cli_status(int argc, char **argv)
 {
-	static struct running rows[RUNNING_MAX];
-	static struct queuestats queue;
+	static struct status s;
 	bool json;
 	int code;
 
 	if (!arguments_json(argc, argv, help, &json, &code))
 		return code;
-	int n = running_read(rows);
-	if (n <= 0)
-		return not_running(n, json);
-	int result = verdict(rows, n);
-	queuestats_ask(&queue);
-	if (json) {
-		printf("{\"status\":\"%s\",",
-		    result == STATUS_OK ? "ok" : "warning");
-		roles_json(rows, n);
-		queue_json(&queue);
-		puts("}");
-	} else {
-		roles_print(rows, n);
-		queue_print(&queue);
+	s.role_count = running_read(s.roles);
+	if (s.role_count < 0) {
+		fprintf(stderr, "postern status: %s/roles: %s: look as root\n",
+		    layout_path(LAYOUT_RUN), strerror(errno));
+		return EXIT_UNKNOWN;
 	}
-	return result;
+	(void)diskroom_read(&s.disk);
+	lasterrors_read(&s.errors);
+	if (s.role_count == 0) {
+		down(&s);
+		disk_judge(&s);
+	} else {
+		queuestats_ask(&s.queue);
+		judge(&s);
+	}
+	if (json)
+		statusview_json(&s);
+	else
+		statusview_text(&s);
+	return (int)s.level;
 }

@@ -27,6 +27,8 @@ static const struct command {
 	{ "check", cli_check, "every mistake in the configuration" },
 	{ "sandbox", cli_sandbox, "what each running role may do" },
 	{ "init", cli_init, "make the directories of a new suite" },
+	{ "layout", cli_layout,
+	    "each path of an installation: owner, mode, what" },
 };
 
 static void

@@ -9,7 +9,7 @@
 #include "common/packet.h"
 #include "install/localsocket.h"
 
-enum { ANSWER_MS = 5000 };
+enum { ANSWER_MS = 3000 };
 
 static bool
 answer_read(struct queuestats *q, struct str bytes)
@@ -38,10 +38,15 @@ queuestats_ask(struct queuestats *q)
 	struct str answer;
 	int fd = localsocket_connect("qmgr");
 
-	*q = (struct queuestats){ .why = "qmgr does not answer" };
+	*q = (struct queuestats){
+		.why = "qmgr does not answer: it is very busy, or hangs"
+	};
 	if (fd < 0) {
 		if (errno == EACCES || errno == EPERM)
-			q->why = "only root may ask qmgr";
+			*q = (struct queuestats){ .forbidden = true,
+				.why = "only root may ask qmgr" };
+		else
+			q->why = "qmgr does not answer: it is not running";
 		return;
 	}
 	if (packet_ask(fd, STR("Q"), NULL, 0, storage, sizeof(storage),

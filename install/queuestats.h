@@ -11,6 +11,7 @@ enum { QUEUESTATS_MAX = 64, QUEUESTATS_NAME = 32 };
 struct queuestats {
 	bool known;
 	const char *why; /* when it is not known */
+	bool forbidden;	 /* because of who asks */
 	size_t count;
 	struct {
 		char name[QUEUESTATS_NAME];

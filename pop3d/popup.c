@@ -112,14 +112,8 @@ run_template(int argc, char **argv)
 
 /* ---- by hand ---- */
 
-static _Noreturn void
-no_service(const char *what, int error)
-{
-	/* the client learns it if it is still there */
-	(void)io_write_all(
-	    STDOUT_FILENO, STR("-ERR [SYS/TEMP] no service now\r\n"));
-	die(EXITCODE_TEMPORARY, what, error);
-}
+static const char no_service[] =
+    "-ERR [SYS/TEMP] no service now, try again later\r\n";
 
 static int
 connect_userd(void)
@@ -131,7 +125,8 @@ connect_userd(void)
 
 	if (fd < 0 ||
 	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0)
-		no_service("cannot connect to userd", errno);
+		die(EXITCODE_TEMPORARY,
+		    "cannot connect to userd: does postern-start run?", errno);
 	return fd;
 }
 
@@ -165,7 +160,7 @@ introduce(int ask_fd, struct str sid, const char *tcpremoteip)
 	packet_str(&b, buf_str(&peer));
 	packet_str(&b, STR("pop3"));
 	if (packet_send(ask_fd, buf_str(&b), NULL, 0) != 0)
-		no_service("userd", errno);
+		die(EXITCODE_TEMPORARY, "userd", errno);
 }
 
 static void
@@ -201,17 +196,16 @@ run_by_hand(const char *tcpremoteip)
 	struct buf sid = BUF_ON(text);
 	int life[2];
 
-	log_init("popup");
-	(void)log_off_network(); /* without a log rather than not at all */
 	layout_init();
 	read_settings();
 	privs_require("posternp");
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || pipe2(life, O_CLOEXEC) != 0)
-		no_service("pipe", errno);
+		die(EXITCODE_TEMPORARY, "pipe", errno);
 	int ask_fd = connect_userd();
 	buf_put_hex64(&sid, (uint64_t)clock_now_us());
 	introduce(ask_fd, buf_str(&sid), tcpremoteip);
 	sandbox_enter(&sandbox);
+	die_last_words(STDOUT_FILENO, NULL);
 	if (serve(STDIN_FILENO, STDOUT_FILENO, ask_fd, life[1],
 		buf_str(&sid)) == LOGIN_HANDED)
 		wait_for_end(&life[1], life[0]);
@@ -225,8 +219,11 @@ main(int argc, char **argv)
 
 	if (template_wanted(argc, argv))
 		return run_template(argc, argv);
+	log_init("popup");
+	(void)log_off_network(); /* without a log rather than not at all */
+	args_answer(arg, help);
+	die_last_words(STDOUT_FILENO, no_service);
 	if (argc == 1)
 		return run_by_hand(getenv("TCPREMOTEIP"));
-	args_answer(arg, help);
 	die(EXITCODE_PERMANENT, "wrong arguments; see --help", 0);
 }

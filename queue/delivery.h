@@ -17,8 +17,9 @@ enum {
 };
 
 struct delivery_totals {
-	uint64_t delivered, deferred, failed, bounced;
-	uint64_t minute_delivered, minute_deferred, minute_failed;
+	uint64_t arrived, delivered, deferred, failed, bounced;
+	uint64_t minute_arrived, minute_delivered, minute_deferred,
+	    minute_failed;
 };
 
 /* Loads queuelifetime, domains and routes; all or nothing.  0, or -1 (logged).
@@ -110,6 +111,8 @@ int64_t delivery_when(const struct rcpt *);
 int64_t delivery_lifetime(void);
 const struct delivery_totals *delivery_totals(void);
 void delivery_count_bounce(void);
+/* A message that queued has just taken. */
+void delivery_count_arrival(void);
 /* Closes and opens bodies: at most so many are kept open. */
 void delivery_body_limit(uint32_t most);
 /* Keeps fd as the message's body when there is room for it, or if must; false

@@ -107,8 +107,6 @@ forget(struct draft *d, const struct spool *s)
 	bytes_free(&d->body);
 	bytes_free(&d->headed);
 	bytes_free(&d->finished);
-	free(d->sum);
-	d->sum = NULL;
 	if (d->fd < 0)
 		return;
 	char tmp[SETTLE_TMP];
@@ -217,7 +215,6 @@ spill(struct draft *d, const struct spool *s)
 {
 	struct str chunk = bytes_str(&d->body);
 	uint64_t at = MESS_BODY_AT + d->size - chunk.n;
-	mess_sum_add(d->sum, chunk);
 	if (io_pwrite_all(d->fd, chunk, at) < 0) {
 		refuse_disk(d, s, errno);
 		return false;
@@ -232,13 +229,7 @@ open_file(struct draft *d, const struct spool *s)
 	char tmp[SETTLE_TMP];
 	d->temporary = ++last_temporary;
 	settle_tmp_name(d->temporary, tmp);
-	d->sum = malloc(sizeof(*d->sum));
-	if (d->sum == NULL) {
-		draft_refuse(d, s, 'Z', no_memory);
-		return false;
-	}
 	randombytes_buf(&d->nonce, sizeof(d->nonce));
-	mess_sum_begin(d->sum, s->key, d->nonce);
 	d->fd = openat(s->dirfd, tmp,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (d->fd >= 0)
@@ -331,20 +322,13 @@ draft_complete(struct draft *d, const struct spool *s)
 	if (!spill(d, s))
 		return false;
 	bytes_free(&d->body);
-	struct mess_head h = { .id = d->id,
-		.nonce = d->nonce,
-		.body_n = d->size,
-		.body_tag = mess_sum_end(d->sum) };
-	char head[MESS_BODY_AT];
+	const struct mess_head h = { .body_n = d->size };
 	char entry[MESS_ENTRY_HEAD];
 	struct str meta = draft_meta(d);
 	uint64_t at = mess_entries_at(&h);
-	mess_head_seal(s->key, &h, head);
-	mess_entry_seal(s->key, h.nonce, at, MESS_ENVELOPE, meta, entry);
-	struct str head_bytes = { .p = head, .n = sizeof(head) };
+	mess_entry_seal(s->key, d->nonce, at, MESS_ENVELOPE, meta, entry);
 	struct str entry_bytes = { .p = entry, .n = sizeof(entry) };
-	if (io_pwrite_all(d->fd, head_bytes, 0) == 0 &&
-	    io_pwrite_all(d->fd, entry_bytes, at) == 0 &&
+	if (io_pwrite_all(d->fd, entry_bytes, at) == 0 &&
 	    io_pwrite_all(d->fd, meta, at + sizeof(entry)) == 0)
 		return true;
 	refuse_disk(d, s, errno);

@@ -37,7 +37,6 @@ struct draft {
 	int fd;
 	bool named; /* the file is settle's now */
 	uint64_t temporary, nonce;
-	struct mess_sum *sum;
 	char sender[LIMIT_ADDRESS];
 };
 
@@ -60,8 +59,8 @@ void draft_finishes(
     struct draft *, const struct spool *, uint64_t id, struct str idx);
 /* Puts the envelope together.  False: it is refused. */
 bool draft_close(struct draft *, const struct spool *, struct str sid);
-/* Of a large one, whose id is set: writes what is missing in its file, which
- * then only wants a sync and its name. */
+/* Of a large one, whose id is set: writes what is missing in its file but the
+ * head, which settle writes with the body's checksum, before it names it. */
 bool draft_complete(struct draft *, const struct spool *);
 /* The record's content, once it is put together; a view. */
 struct str draft_meta(const struct draft *);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * envelope: the contents of the journal's records and of the entries of a
- * message's file: envelopes, marks, replacements.  Pure.
+ * message's file: envelopes, marks, replacements.  Pure.  Public: what an
+ * address in a frame may be.
  */
 #ifndef ENVELOPE_H
 #define ENVELOPE_H

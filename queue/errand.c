@@ -10,26 +10,34 @@
 #include "common/loop.h"
 #include "queue/settle.h"
 
-enum { OUTSTANDING = 512 /* requests that settle may have */ };
+enum { OUTSTANDING = 512 /* requests that a settle may have */ };
 
-static struct watch watch;
-static unsigned outstanding;
+static struct helper {
+	struct watch watch;
+	unsigned outstanding;
+} helpers[SETTLE_PROCESSES];
 static void (*on_answered)(char type, uint64_t id, int error);
 
 /* ---- requests ---- */
 
 static bool
-ask(const struct buf *b)
+ask_one(struct helper *h, const struct buf *b)
 {
 	if (b->full)
 		bug("a request to settle is too long");
-	if (packet_send(watch.fd, buf_str(b), NULL, 0) < 0) {
+	if (packet_send(h->watch.fd, buf_str(b), NULL, 0) < 0) {
 		if (errno != EAGAIN)
 			die(EXITCODE_TEMPORARY, "settle is gone", errno);
 		return false; /* again when it has answered something */
 	}
-	outstanding++;
+	h->outstanding++;
 	return true;
+}
+
+static bool
+ask(const struct buf *b)
+{
+	return ask_one(&helpers[SETTLE_TENDS], b);
 }
 
 bool
@@ -41,6 +49,23 @@ errand_simple(char type, uint64_t a, uint64_t b)
 	packet_u64(&p, a);
 	packet_u64(&p, b);
 	return ask(&p);
+}
+
+bool
+errand_publish(const struct draft *d)
+{
+	char text[64];
+	struct buf p = BUF_ON(text);
+	struct helper *least = &helpers[SETTLE_TENDS + 1];
+	for (size_t i = SETTLE_TENDS + 2; i < SETTLE_PROCESSES; i++)
+		if (helpers[i].outstanding < least->outstanding)
+			least = &helpers[i];
+	packet_begin(&p, SETTLE_PUBLISH);
+	packet_u64(&p, d->id);
+	packet_u64(&p, d->temporary);
+	packet_u64(&p, d->size);
+	packet_u64(&p, d->nonce);
+	return least->outstanding < OUTSTANDING && ask_one(least, &p);
 }
 
 static void
@@ -117,7 +142,7 @@ errand_make(struct ledger_entry *e, const struct segment *seg, uint32_t file)
 bool
 errand_may_ask(void)
 {
-	return outstanding < OUTSTANDING;
+	return helpers[SETTLE_TENDS].outstanding < OUTSTANDING;
 }
 
 /* ---- answers ---- */
@@ -125,6 +150,7 @@ errand_may_ask(void)
 static void
 on_answer(struct watch *w, uint32_t events)
 {
+	struct helper *h = w->arg;
 	char space[64];
 	(void)events;
 	for (unsigned i = 0; i < OUTSTANDING; i++) {
@@ -143,18 +169,24 @@ on_answer(struct watch *w, uint32_t events)
 		char type = (char)packet_get_u8(&p);
 		uint64_t id = packet_get_u64(&p);
 		int error = (int)packet_get_u32(&p);
-		if (!packet_end(&p) || p.type != 'K' || outstanding == 0)
+		if (!packet_end(&p) || p.type != 'K' || h->outstanding == 0)
 			bug("settle answered nonsense");
-		outstanding--;
+		h->outstanding--;
 		on_answered(type, id, error);
 	}
 }
 
 void
-errand_init(int fd, void (*answered)(char type, uint64_t id, int error))
+errand_init(const int fds[SETTLE_PROCESSES],
+    void (*answered)(char type, uint64_t id, int error))
 {
 	on_answered = answered;
-	watch = (struct watch){ .fd = fd, .ready = on_answer };
-	if (loop_add(&watch, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "epoll", errno);
+	for (size_t i = 0; i < SETTLE_PROCESSES; i++) {
+		struct helper *h = &helpers[i];
+		h->watch = (struct watch){
+			.fd = fds[i], .ready = on_answer, .arg = h
+		};
+		if (loop_add(&h->watch, EPOLLIN) < 0)
+			die(EXITCODE_TEMPORARY, "epoll", errno);
+	}
 }

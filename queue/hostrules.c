@@ -123,12 +123,13 @@ keep_line(void *arg, struct str line, unsigned number)
 		return wrong;
 	buf_put_lower(&key, pattern);
 	if (key.full)
-		return "the name is too long";
+		return "the name is too long: 255 bytes are the most";
 	struct str value = { .p = (const char *)&rule, .n = sizeof(rule) };
 	if (table_put(arg, buf_str(&key), value) == 0)
 		return NULL;
-	return errno == EEXIST ? "an earlier line has this name already"
-			       : "out of memory";
+	return errno == EEXIST
+		   ? "an earlier line has this name already: make one of them"
+		   : "out of memory";
 }
 
 struct hostrules *

@@ -96,6 +96,9 @@ intake_note(struct packet *p, int *fds, size_t nfds, bool epoch)
 		return true;
 	}
 	uint32_t message = index_find(id);
+	/* at a start the old ones are told first */
+	if (message == 0 && delivery_is_open())
+		delivery_count_arrival();
 	if (message == 0)
 		message = index_add(id, birth, size, sender,
 		    (flags & NOTE_HELD) == 0 ? 0

@@ -37,14 +37,21 @@ messdir_sync_of(int dirfd, uint64_t id)
 	return e == ENOENT ? 0 : e; /* nothing was ever there */
 }
 
+/* Another process may have made it, and not synced it yet. */
 static int
 make_dir_of(int dirfd, uint64_t id)
 {
+	static bool durable[256];
+	size_t i = (id >> 20) % N_ELEMENTS(durable);
 	char dir[MESS_NAME];
+	if (durable[i])
+		return 0;
 	messdir_name(id, dir);
-	if (mkdirat(dirfd, dir, 0700) == 0)
-		return messdir_sync(dirfd, "mess");
-	return errno == EEXIST ? 0 : errno;
+	if (mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST)
+		return errno;
+	int e = messdir_sync(dirfd, "mess");
+	durable[i] = e == 0;
+	return e;
 }
 
 int

@@ -13,8 +13,8 @@ void messdir_name(uint64_t id, char out[MESS_NAME]);
 int messdir_sync(int dirfd, const char *name);
 /* The same for that of id, if it is there. */
 int messdir_sync_of(int dirfd, uint64_t id);
-/* Gives a file its message's name.  The directory is made, and that made
- * durable, when it is missing; the name is not durable yet. */
+/* Gives a file its message's name.  The directory is made when it is missing,
+ * and is durable then, whoever made it; the name is not yet. */
 int messdir_enter(int dirfd, const char *tmp, uint64_t id);
 
 #endif

@@ -142,24 +142,35 @@ messfile_next(const struct messfile *f, const unsigned char key[RECORD_KEY],
 	return true;
 }
 
+/* False, with errno: it cannot be read, or not to its end. */
+static bool
+sum_body(int fd, const unsigned char key[RECORD_KEY], const struct mess_head *h,
+    struct mess_sum *sum)
+{
+	static char chunk[64 * 1024];
+	uint64_t at = 0;
+	mess_sum_begin(sum, key, h->nonce);
+	while (at < h->body_n) {
+		size_t n = sizeof(chunk);
+		if (h->body_n - at < n)
+			n = (size_t)(h->body_n - at);
+		int64_t got = io_pread_all(fd, chunk, n, MESS_BODY_AT + at);
+		if (got != (int64_t)n) {
+			errno = got < 0 ? errno : ENODATA;
+			return false;
+		}
+		mess_sum_add(sum, (struct str){ .p = chunk, .n = n });
+		at += n;
+	}
+	return true;
+}
+
 bool
 messfile_body_ok(const struct messfile *f, const unsigned char key[RECORD_KEY])
 {
-	char chunk[4096];
 	struct mess_sum sum;
-	uint64_t at = 0;
-	mess_sum_begin(&sum, key, f->head.nonce);
-	while (at < f->head.body_n) {
-		size_t n = sizeof(chunk);
-		if (f->head.body_n - at < n)
-			n = (size_t)(f->head.body_n - at);
-		if (io_pread_all(f->fd, chunk, n, MESS_BODY_AT + at) !=
-		    (int64_t)n)
-			return false;
-		mess_sum_add(&sum, (struct str){ .p = chunk, .n = n });
-		at += n;
-	}
-	return mess_sum_ok(&sum, &f->head);
+	return sum_body(f->fd, key, &f->head, &sum) &&
+	       mess_sum_ok(&sum, &f->head);
 }
 
 /* ---- writing ---- */
@@ -178,6 +189,19 @@ write_parts(int fd, const struct str *parts, int count, uint64_t offset)
 	if (done >= 0 && (size_t)done != n)
 		errno = ENOSPC;
 	return done == (ssize_t)n ? 0 : -1;
+}
+
+int
+messfile_seal(int fd, const unsigned char key[RECORD_KEY], struct mess_head *h)
+{
+	struct mess_sum sum;
+	char head[MESS_BODY_AT];
+	if (!sum_body(fd, key, h, &sum))
+		return -1;
+	h->body_tag = mess_sum_end(&sum);
+	mess_head_seal(key, h, head);
+	struct str bytes = { .p = head, .n = sizeof(head) };
+	return io_pwrite_all(fd, bytes, 0);
 }
 
 static const char padding[RECORD_ALIGN];

@@ -30,9 +30,13 @@ void messfile_close(struct messfile *);
 /* Calls each entry behind the envelope, in order; *at begins as 0. */
 bool messfile_next(const struct messfile *, const unsigned char key[RECORD_KEY],
     size_t *at, enum mess_entry *, struct str *content);
-/* True when the body's checksum is right.  Reads all of it: for small ones. */
+/* True when the body's checksum is right.  Reads all of it. */
 bool messfile_body_ok(
     const struct messfile *, const unsigned char key[RECORD_KEY]);
+/* Writes the head of a file that has its body: h with the body's checksum.  Not
+ * synced.  0, or -1 with errno. */
+int messfile_seal(
+    int fd, const unsigned char key[RECORD_KEY], struct mess_head *h);
 /* Appends an entry; not synced.  0, or -1 with errno. */
 int messfile_append(struct messfile *, const unsigned char key[RECORD_KEY],
     enum mess_entry, struct str content);

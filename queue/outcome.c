@@ -41,10 +41,19 @@ const struct delivery_totals *
 delivery_totals(void)
 {
 	roll_minute();
+	totals.minute_arrived = minute_before.arrived;
 	totals.minute_delivered = minute_before.delivered;
 	totals.minute_deferred = minute_before.deferred;
 	totals.minute_failed = minute_before.failed;
 	return &totals;
+}
+
+void
+delivery_count_arrival(void)
+{
+	roll_minute();
+	totals.arrived++;
+	minute.arrived++;
 }
 
 void

@@ -146,11 +146,11 @@ static const struct role role = { .name = "queued",
 	.on_reload = on_reload };
 
 static uid_t
-uid_of_smtpd(void)
+uid_of(const char *user)
 {
 	uid_t uid;
 	gid_t gid;
-	if (privs_lookup("posternd", &uid, &gid) == 0)
+	if (privs_lookup(user, &uid, &gid) == 0)
 		return uid;
 	return geteuid(); /* a suite of one user */
 }
@@ -218,10 +218,11 @@ main(int argc, char **argv)
 	role_init(&role, argc, argv);
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
-	uid_t smtpd = uid_of_smtpd();
+	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
-	int settle_fd = settle_start(&spool);
+	int settle_fds[SETTLE_PROCESSES];
+	settle_start(&spool, settle_fds);
 	/* commit.c sleeps for some 100 us: 50 more by default */
 	if (prctl(PR_SET_TIMERSLACK, 1000L) < 0)
 		die(EXITCODE_TEMPORARY, "PR_SET_TIMERSLACK", errno);
@@ -233,9 +234,9 @@ main(int argc, char **argv)
 	room_init(&spool, &settings.floors);
 	change_init(&spool);
 	commit_init(&spool);
-	tend_init(&spool, settle_fd);
+	tend_init(&spool, settle_fds);
 	teller_init(&spool);
-	stream_init(&spool, ROLE_FD_LISTEN, smtpd, &limits);
+	stream_init(&spool, ROLE_FD_LISTEN, tellers, &limits);
 	role_ready();
 	log_gather();
 	loop_run(before_wait);

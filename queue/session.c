@@ -4,7 +4,7 @@
 #include "queue/session.h"
 
 #include <string.h>
-#include "common/address.h"
+#include "common/facts.h"
 #include "common/frame.h"
 #include "common/log.h"
 #include "queue/commit.h"
@@ -71,15 +71,6 @@ session_must_wait(const struct session *s)
 	return s->large || s->in_flight >= IN_FLIGHT;
 }
 
-static bool
-is_ours(struct str recipient)
-{
-	struct str prepend;
-	struct address a = address_split(recipient);
-	return domains_find(limits.domains, a.domain, &prepend) !=
-	       DOMAIN_FOREIGN;
-}
-
 /* The draft that a frame belongs to; begins one.  NULL: no memory at all. */
 static struct draft *
 draft_of(struct session *s)
@@ -96,13 +87,11 @@ static bool
 on_facts(struct session *s, struct str payload)
 {
 	struct packet p = { .rest = payload };
-	struct str sid = packet_get_str(&p, LIMIT_SID);
-	(void)packet_get_str(&p, LIMIT_PEER);
-	uint8_t relay = packet_get_u8(&p);
-	if (!packet_end(&p) || !s->may_tell_facts)
+	struct facts facts;
+	if (!facts_take(&p, &facts) || !s->may_tell_facts)
 		return false;
-	session_set_sid(s, sid);
-	s->relay = relay == 1;
+	session_set_sid(s, facts.sid);
+	s->relay = facts.relay;
 	s->may_tell_facts = false;
 	return true;
 }
@@ -124,7 +113,7 @@ on_finishes(struct session *s, struct draft *d, struct str payload)
 static void
 on_recipient(const struct session *s, struct draft *d, struct str address)
 {
-	if (!s->relay && !is_ours(address)) {
+	if (!s->relay && !domains_has(limits.domains, address)) {
 		LOG(INFO, "relaying-denied", F_STR("sid", session_sid(s)),
 		    F_STR("rcpt", address));
 		draft_refuse(d, spool, 'D', no_relaying);

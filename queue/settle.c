@@ -30,7 +30,7 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(newfstatat, "sizes of files"),
 	ALLOW(fstat, "sizes of files"),
 	ALLOW(pread64, "records and messages"),
-	ALLOW(pwrite64, "zeros of new segments"),
+	ALLOW(pwrite64, "zeros of new segments, heads of large messages"),
 	ALLOW(pwritev, "messages"),
 	ALLOW(ftruncate, "cuts a torn entry off"),
 	ALLOW(fsync, "files and directories"),
@@ -77,14 +77,25 @@ settle_tmp_name(uint64_t n, char out[SETTLE_TMP])
 /* ---- requests ---- */
 
 static int
-do_publish(struct job *job, uint64_t temporary)
+do_publish(struct job *job, struct packet *p)
 {
 	char tmp[SETTLE_TMP];
-	settle_tmp_name(temporary, tmp);
-	job->temporary = temporary;
-	job->name = true;
+	job->temporary = packet_get_u64(p);
+	struct mess_head h = { .id = job->id };
+	h.body_n = packet_get_u64(p);
+	h.nonce = packet_get_u64(p);
+	if (!packet_end(p))
+		return EPROTO;
+	settle_tmp_name(job->temporary, tmp);
 	job->fd = openat(spool->dirfd, tmp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	return job->fd < 0 ? errno : 0;
+	if (job->fd < 0)
+		return errno;
+	job->name = true;
+	/* all but the head's page, while the checksum is taken; publish hears
+	 * of what goes wrong */
+	(void)sync_file_range(
+	    job->fd, LIMIT_SMALL_BODY, 0, SYNC_FILE_RANGE_WRITE);
+	return messfile_seal(job->fd, spool->key, &h) < 0 ? errno : 0;
 }
 
 /* Reads a record and checks it; meta and body are views into record_space. */
@@ -273,7 +284,7 @@ take(struct packet *p, struct job *job)
 		job->error = do_remove(job);
 		return true;
 	case SETTLE_PUBLISH:
-		job->error = do_publish(job, packet_get_u64(p));
+		job->error = do_publish(job, p);
 		return true;
 	case SETTLE_SEGMENT:
 		job->error = do_segment(job->id, packet_get_u64(p));
@@ -449,11 +460,11 @@ close_others(int keep_socket)
 	}
 }
 
-int
-settle_start(const struct spool *s)
+/* Returns queued's end of its socket. */
+static int
+start_one(void)
 {
 	int pair[2];
-	spool = s;
 	if (io_pair(SOCK_SEQPACKET, pair) < 0)
 		die(EXITCODE_TEMPORARY, "socketpair", errno);
 	pid_t pid = fork();
@@ -468,4 +479,12 @@ settle_start(const struct spool *s)
 	if (io_nonblock(pair[0], true) < 0)
 		die(EXITCODE_TEMPORARY, "fcntl", errno);
 	return pair[0];
+}
+
+void
+settle_start(const struct spool *s, int fds[SETTLE_PROCESSES])
+{
+	spool = s;
+	for (size_t i = 0; i < SETTLE_PROCESSES; i++)
+		fds[i] = start_one();
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC
- * settle: the child of queued that does every sync but the ring's: it names
- * large messages, makes files of what waits long, updates and removes files,
- * makes and removes segments.  It has the spool directory and one socket to
- * queued (SOCK_SEQPACKET, common/packet.h), in a sandbox of its own.
+ * settle: the children of queued that do every sync but the ring's.  One makes
+ * files of what waits long, updates and removes files, makes and removes
+ * segments; the others take the checksums of large messages, whose sender
+ * waits, and name them.  Each has the spool directory and one socket to queued
+ * (SOCK_SEQPACKET, common/packet.h), in a sandbox of its own.
  *
- *	P u64 id, u64 temporary        mess/tmp/… is complete: sync and name it
+ *	P u64 id, u64 temporary, u64 size, u64 nonce
+ *				       mess/tmp/… is complete but for its head:
+ *				       write that, sync and name it
  *	S u64 id, u32 file, u64 epoch, u32 offset, u32 meta, u32 body,
  *	  str state, u8 hold, n × {str} make a file of this record
  *	A u64 id, str state, u8 hold, n × {str} append state, replacements and
@@ -31,13 +34,18 @@ enum settle_type {
 
 enum { SETTLE_TMP = 40 };
 
+enum {
+	SETTLE_TENDS = 0, /* this one does all but P */
+	SETTLE_PROCESSES = 5
+};
+
 /* Answered to S when the record cannot be read: another time, perhaps. */
 #define SETTLE_UNREADABLE ENODATA
 
 /* Path of temporary file number n below the spool, ended by NUL. */
 void settle_tmp_name(uint64_t n, char out[SETTLE_TMP]);
-/* Forks settle.  Returns queued's end of the socket (non-blocking); dies when
- * it cannot.  Before the sandbox. */
-int settle_start(const struct spool *);
+/* Forks them, before the sandbox.  fds: queued's ends of their sockets
+ * (non-blocking); dies when it cannot. */
+void settle_start(const struct spool *, int fds[SETTLE_PROCESSES]);
 
 #endif

@@ -54,7 +54,7 @@ static struct stream *newest_local;
 static struct stream *starved;
 static unsigned stream_count, local_count;
 static int64_t accept_at;
-static uid_t smtpd_uid;
+static uid_t tellers[STREAM_TELLERS];
 static uint64_t local_number;
 static int64_t next_look, refused_said_ms;
 static uint64_t refused; /* local ones, since the last line about it */
@@ -316,6 +316,15 @@ count_of_user(uid_t uid)
 	return n;
 }
 
+static bool
+is_teller(uid_t uid)
+{
+	for (size_t i = 0; i < N_ELEMENTS(tellers); i++)
+		if (tellers[i] == uid)
+			return true;
+	return false;
+}
+
 /* "local-UID-NUMBER" */
 static void
 put_local_sid(struct buf *b, uid_t uid)
@@ -339,9 +348,9 @@ open_local(int fd, uid_t uid)
 	bool own = uid == geteuid();
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
-	s->session.may_tell_facts = root || own || uid == smtpd_uid;
-	/* a local user may send anywhere; posternd only if it says so */
-	s->session.relay = uid != smtpd_uid || own;
+	s->session.may_tell_facts = root || own || is_teller(uid);
+	/* a local user may send anywhere; posternd, posternf if they say so */
+	s->session.relay = !is_teller(uid) || own;
 	s->older = newest_local;
 	if (newest_local != NULL)
 		newest_local->newer = s;
@@ -362,7 +371,7 @@ static bool
 is_welcome(uid_t uid)
 {
 	return local_count < LOCAL_MAX &&
-	       (uid == 0 || uid == smtpd_uid ||
+	       (uid == 0 || is_teller(uid) ||
 		   count_of_user(uid) < LOCAL_PER_USER);
 }
 
@@ -435,10 +444,10 @@ stream_set_limits(const struct stream_limits *l)
 }
 
 void
-stream_init(
-    struct spool *s, int listen_fd, uid_t smtpd, const struct stream_limits *l)
+stream_init(struct spool *s, int listen_fd,
+    const uid_t facts_from[STREAM_TELLERS], const struct stream_limits *l)
 {
-	smtpd_uid = smtpd;
+	memcpy(tellers, facts_from, sizeof(tellers));
 	session_init(s);
 	stream_set_limits(l);
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };

@@ -14,9 +14,12 @@ struct stream_limits {
 	size_t memory; /* above it nobody starts a new message */
 };
 
-/* listen_fd: run/queue.  smtpd_uid: who may tell facts there. */
-void stream_init(struct spool *, int listen_fd, uid_t smtpd_uid,
-    const struct stream_limits *);
+enum { STREAM_TELLERS = 2 };
+
+/* listen_fd: run/queue.  tellers: who may tell facts there (besides root), and
+ * may send to our domains only if they do not. */
+void stream_init(struct spool *, int listen_fd,
+    const uid_t tellers[STREAM_TELLERS], const struct stream_limits *);
 /* Borrows what the limits point to until the next call. */
 void stream_set_limits(const struct stream_limits *);
 /* Serves a session that listen announced; takes fd over.  False: no memory. */

@@ -11,7 +11,6 @@
 #include "common/loop.h"
 #include "queue/commit.h"
 #include "queue/errand.h"
-#include "queue/settle.h"
 
 enum {
 	PAUSE_MS = 1000,	/* after one of them failed */
@@ -33,18 +32,15 @@ static struct draft *waiting, *last_waiting, *publishing;
 
 /* ---- what there is to do ---- */
 
-static bool
+static void
 publish_waiting(void)
 {
-	while (waiting != NULL && errand_may_ask()) {
+	while (waiting != NULL && errand_publish(waiting)) {
 		struct draft *d = waiting;
-		if (!errand_simple(SETTLE_PUBLISH, d->id, d->temporary))
-			return false;
 		waiting = d->next;
 		d->next = publishing;
 		publishing = d;
 	}
-	return true;
 }
 
 void
@@ -264,8 +260,7 @@ tend_run(void)
 	struct journal *j = &spool->journal;
 	int64_t now = clock_mono_ms();
 	bool freed = retire_oldest();
-	if (!publish_waiting())
-		return -1;
+	publish_waiting();
 	if (now < paused_until)
 		return freed ? 0 : (int)(paused_until - now);
 	make_segment();
@@ -442,8 +437,8 @@ on_answer(char type, uint64_t id, int error)
 }
 
 void
-tend_init(struct spool *s, int fd)
+tend_init(struct spool *s, const int fds[SETTLE_PROCESSES])
 {
 	spool = s;
-	errand_init(fd, on_answer);
+	errand_init(fds, on_answer);
 }

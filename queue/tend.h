@@ -7,9 +7,10 @@
 #define TEND_H
 
 #include "queue/draft.h"
+#include "queue/settle.h"
 
-/* fd: from settle_start.  Dies when settle goes away. */
-void tend_init(struct spool *, int fd);
+/* fds: from settle_start.  Dies when a settle goes away. */
+void tend_init(struct spool *, const int fds[SETTLE_PROCESSES]);
 /* Has a large message synced and named; commit_published gets the outcome. */
 void tend_publish(struct draft *);
 /* An administrator wants all that has an id up to *bound (0: all that is there

@@ -10,7 +10,8 @@
  * it is send/runner, and fd 3 its socket.  Jobs are pipelined: what
  * waits is taken together, made durable together, reported together.  After a
  * small group it rests for a while, so that the next one is larger and the disk
- * is free for others, queued above all.
+ * is free for others, queued above all: where the bytes are what takes time, a
+ * larger group gains nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,14 +29,14 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
-#include "send/localtemplate.h"
 #include "send/localwork.h"
 
 enum {
-	FD_CONTROL = LOCALTEMPLATE_CONTROL,
-	FD_BASE = LOCALTEMPLATE_BASE,
-	BATCH = 256,		  /* packets read before they are worked on */
-	REST_BELOW = 64,	  /* files in a group */
+	FD_CONTROL = 3,
+	FD_BASE = 4,
+	BATCH = 256,	 /* packets read before they are worked on */
+	REST_BELOW = 64, /* files in a group, */
+	REST_BELOW_BYTES = 1 << 20,
 	REST_TIMES = 4,		  /* as long as the group took, */
 	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
@@ -63,26 +64,11 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(sync_file_range, "durable before it is reported"),
 	ALLOW(fsync, "durable before it is reported"),
 	ALLOW(syncfs, "the same for many files at once"),
-	ALLOW(flock, "one local for a user"),
-	ALLOW(clock_nanosleep, "another local for this user is ending"),
-	ALLOW(epoll_create1, "event loop"),
-	ALLOW_LOCALTEMPLATE,
-};
-
-static const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
-
-static const struct sandbox sandbox = {
-	.role = "local",
-	.rules = rules,
-	.rule_count = N_ELEMENTS(rules),
-	.dirs = dirs,
-	.dir_count = N_ELEMENTS(dirs),
-	.dirs_later = true,
-	.max_file = UINT64_C(1) << 40,
 };
 
 static struct localwork work;
 static struct watch control, jobs, runner;
+static bool runs_programs;  /* is the runner */
 static bool orphan;	    /* become is gone: finish, take nothing new */
 static bool closing;	    /* the job socket is read no more */
 static bool had_jobs;	    /* a job socket came, perhaps no more */
@@ -203,13 +189,15 @@ work_on(void)
 {
 	int64_t begun = clock_mono_us();
 	unsigned before = work.committed;
+	uint64_t bytes = work.committed_bytes;
 	localwork_run(&work);
 	ask_for_runner();
 	unsigned files = work.committed - before;
+	bytes = work.committed_bytes - bytes;
 	int64_t now = clock_mono_us(), rest = REST_TIMES * (now - begun);
 	if (files > 0)
 		rest_until =
-		    files >= REST_BELOW
+		    files >= REST_BELOW || bytes >= REST_BELOW_BYTES
 			? 0
 			: now + (rest < REST_MAX_US ? rest : REST_MAX_US);
 	flush_reports();
@@ -415,23 +403,24 @@ before_wait(void)
 
 /* ---- start ---- */
 
-static bool
+static void
 read_arguments(int argc, char **argv)
 {
 	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
 	args_answer(mode, "postern-local: puts mail into Maildirs; run by "
 			  "postern-become\n");
-	bool runs_programs = str_eq(mode, STR("programs")) && argc == 4;
-	if (!runs_programs && !(str_eq(mode, STR("template")) && argc == 2))
+	runs_programs = str_eq(mode, STR("programs")) && argc == 4;
+	work.system_user =
+	    runs_programs || (str_eq(mode, STR("user")) && argc == 4);
+	if (!work.system_user && !(str_eq(mode, STR("virtual")) && argc == 2))
 		die(EXITCODE_PERMANENT,
 		    "postern-local is run by postern-become, not by hand", 0);
-	return runs_programs;
-}
-
-static void
-not_root(void)
-{
-	if (getuid() == 0 || geteuid() != getuid())
+	if (work.system_user) {
+		work.user = str_of(argv[2]);
+		work.home = str_of(argv[3]);
+	}
+	work.uid = getuid();
+	if (work.uid == 0 || geteuid() != work.uid)
 		die(EXITCODE_PERMANENT, "root's mail is not delivered", 0);
 }
 
@@ -454,38 +443,25 @@ lock_base(void)
 	}
 }
 
-/* What is the same for all users: in the template. */
 static void
-prepare(void)
+open_all(void)
 {
-	static char host[256] = "localhost";
 	for (int fd = FD_CONTROL; fd <= FD_BASE; fd++)
 		if (io_cloexec(fd, true) < 0)
 			die(EXITCODE_PERMANENT, "descriptors 3 and 4", errno);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-		die(EXITCODE_TEMPORARY, "signal", errno);
-	if (gethostname(host, sizeof(host) - 1) < 0)
-		die(EXITCODE_TEMPORARY, "gethostname", errno);
+	lock_base();
 	work.base_fd = FD_BASE;
 	work.runner_fd = -1;
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		die(EXITCODE_TEMPORARY, "signal", errno);
+	char host[256] = "localhost";
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		die(EXITCODE_TEMPORARY, "gethostname", errno);
 	localwork_init(&work, str_of(host));
+	loop_init();
 	control = (struct watch){ .fd = FD_CONTROL, .ready = on_control };
 	runner = (struct watch){ .fd = -1, .ready = on_runner };
 	jobs = (struct watch){ .fd = -1, .ready = on_jobs };
-}
-
-/* In the child, which is the user already. */
-static void
-begin(const struct localtemplate_user *user)
-{
-	not_root();
-	work.system_user = user->name.n > 0;
-	work.user = user->name;
-	work.home = user->home;
-	work.uid = getuid();
-	sandbox_enter_dirs(&sandbox);
-	lock_base();
-	loop_init();
 	if (io_nonblock(FD_CONTROL, true) < 0 ||
 	    loop_add(&control, EPOLLIN) < 0)
 		die(EXITCODE_TEMPORARY, "epoll_ctl", errno);
@@ -495,17 +471,18 @@ int
 main(int argc, char **argv)
 {
 	log_init("local");
+	read_arguments(argc, argv);
 	umask(077);
-	if (read_arguments(argc, argv)) {
-		not_root();
+	if (runs_programs)
 		runner_serve(FD_CONTROL, FD_BASE, RUNNER_TIMEOUT_MS);
-	}
-	prepare();
-	sandbox_enter(&sandbox);
-	const struct localtemplate_user user = localtemplate_serve();
-	/* as ps shows it */
-	memcpy(argv[1], "delivery", strlen("template"));
-	begin(&user);
+	open_all();
+	const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
+	sandbox_enter(&(struct sandbox){ .role = "local",
+	    .rules = rules,
+	    .rule_count = N_ELEMENTS(rules),
+	    .dirs = dirs,
+	    .dir_count = N_ELEMENTS(dirs),
+	    .max_file = UINT64_C(1) << 40 });
 	loop_run(before_wait);
 	return EXITCODE_DONE;
 }

@@ -170,6 +170,8 @@ static void
 commit(struct localwork *w)
 {
 	w->committed += (unsigned)w->maildir.file_count;
+	for (size_t i = 0; i < w->maildir.file_count; i++)
+		w->committed_bytes += w->maildir.files[i].size;
 	maildir_commit(&w->maildir, on_committed, w);
 }
 

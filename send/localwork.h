@@ -77,6 +77,7 @@ struct localwork {
 	size_t free_n;
 	struct localwork_job *free[LOCALWORK_JOBS]; /* the last freed last */
 	unsigned committed;			    /* files, ever */
+	uint64_t committed_bytes;
 	struct localwork_job *queue[LOCALWORK_JOBS];
 	struct localwork_job jobs[LOCALWORK_JOBS];
 	size_t tasks_n; /* behind these none was ever used: untouched pages */

@@ -41,18 +41,20 @@ host_take(struct str *rest, struct str *host)
 	if (rest->n == 0 || rest->p[0] != '[') {
 		str_cut(*rest, ':', host, rest);
 		if (host->n > 0 && !address_is_domain(*host))
-			return "the host is no host name (an IPv6 address "
-			       "needs brackets)";
+			return "the host is no host name: write one, or an "
+			       "address (IPv6 in brackets)";
 		return NULL;
 	}
 	if (!str_cut(str_skip(*rest, 1), ']', host, rest))
-		return "a bracket is not closed";
+		return "a bracket is not closed: write [2001:db8::1]";
 	if (str_istarts(*host, STR("IPv6:")))
 		*host = str_skip(*host, 5);
 	if (!ip_parse(*host, &ip))
-		return "what stands in brackets is no address";
+		return "what stands in brackets is no address: write "
+		       "[192.0.2.1] or [2001:db8::1]";
 	if (rest->n > 0 && rest->p[0] != ':')
-		return "only a port may follow the bracket";
+		return "only a port may follow the bracket: write "
+		       "[2001:db8::1]:25";
 	*rest = str_skip(*rest, 1);
 	return NULL;
 }
@@ -66,14 +68,15 @@ route_parse(struct str line, struct route *out)
 	if (line.n > 0 && line.p[0] == '[') {
 		end = str_find(line, ']');
 		if (end == line.n)
-			return "a bracket is not closed";
+			return "a bracket is not closed: write [2001:db8::1]";
 	}
 	struct str rest;
 	if (!str_cut(str_skip(line, end), ':', &out->domain, &rest))
 		return "write domain:host or domain:host:port";
 	out->domain = str_head(line, end + out->domain.n);
 	if (!is_domain_pattern(out->domain))
-		return "the domain is no domain name";
+		return "the domain is no domain name: write domain:host or "
+		       "domain:host:port";
 	const char *wrong = host_take(&rest, &out->host);
 	if (wrong != NULL || rest.n == 0)
 		return wrong;
@@ -81,7 +84,7 @@ route_parse(struct str line, struct route *out)
 	if (!str_u64(rest, UINT16_MAX, &port) || port == 0)
 		return "the port is not a number from 1 to 65535";
 	if (out->host.n == 0)
-		return "a port needs a host";
+		return "a port needs a host: write domain:host:port";
 	out->port = (uint16_t)port;
 	return NULL;
 }

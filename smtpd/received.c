@@ -17,15 +17,16 @@ put_helo(struct buf *out, struct str helo)
 	}
 }
 
-/* TCP-info: an address literal */
+/* TCP-info (RFC 5321 4.4): an address literal, perhaps a name before it */
 static void
-put_peer(struct buf *out, struct str ip)
+put_peer(struct buf *out, struct str name, struct str ip)
 {
 	if (ip.n == 0) {
-		buf_puts(out, "unknown");
+		buf_put(out, name.n > 0 ? name : STR("unknown"));
 		return;
 	}
-	buf_putc(out, '[');
+	buf_put(out, name);
+	buf_puts(out, name.n > 0 ? " [" : "[");
 	if (str_find(ip, ':') < ip.n)
 		buf_puts(out, "IPv6:");
 	buf_put(out, ip);
@@ -38,7 +39,7 @@ received_put(struct buf *out, const struct received *r)
 	buf_puts(out, "Received: from ");
 	put_helo(out, r->helo);
 	buf_puts(out, " (");
-	put_peer(out, r->peer_ip);
+	put_peer(out, r->peer_name, r->peer_ip);
 	buf_puts(out, ")\n\tby ");
 	buf_put(out, r->me);
 	buf_puts(out, r->esmtp ? " with ESMTP id " : " with SMTP id ");

@@ -7,8 +7,9 @@
 #include "common/buf.h"
 
 struct received {
-	struct str helo;    /* as the client said it: hostile */
-	struct str peer_ip; /* text, or empty when it is not known */
+	struct str helo;      /* as the client said it: hostile */
+	struct str peer_ip;   /* text, or empty when it is not known */
+	struct str peer_name; /* a checked host name or a user, or empty */
 	struct str me, sid;
 	bool esmtp;
 	int64_t now; /* seconds since 1970 */

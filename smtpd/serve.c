@@ -109,6 +109,7 @@ put_received(void)
 	const struct received r = {
 		.helo = buf_str(&server.session.helo),
 		.peer_ip = server.client.peer_ip,
+		.peer_name = server.client.peer_name,
 		.me = server.session.config->me,
 		.sid = server.client.sid,
 		.esmtp = server.session.esmtp,
@@ -274,8 +275,10 @@ serve(const struct serve_client *client, const struct session_config *config,
 	bool go_on = true;
 
 	begin(client, config, timeout_ms);
-	if (client->say_facts && stream_facts(&server.stream, client->sid,
-				     client->peer_ip, client->relay) < 0)
+	const struct facts facts = { .sid = client->sid,
+		.peer_ip = client->peer_ip,
+		.relay = client->relay };
+	if (client->say_facts && stream_facts(&server.stream, &facts) < 0)
 		go_on = queue_gone();
 	else
 		session_greet(&server.session, &server.net.output);

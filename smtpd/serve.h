@@ -11,7 +11,8 @@ struct serve_client {
 	int in, out;   /* the network */
 	int stream_fd; /* to queued */
 	int ask_fd;    /* to userd; -1: recipients cannot be looked up */
-	struct str sid, peer_ip; /* peer_ip is empty when it is not known */
+	/* peer_ip and peer_name (a host name) are empty when not known */
+	struct str sid, peer_ip, peer_name;
 	bool relay;
 	/* stream_fd was connected by path: queued is told the facts first */
 	bool say_facts;

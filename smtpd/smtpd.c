@@ -4,7 +4,9 @@
  * With --template it is the role that postern-start runs: it forks a child for
  * each connection that postern-listen hands over.  Without arguments it serves
  * the one connection on its standard input and output, as tcpserver and inetd
- * start it.  Either way a session holds its descriptors and can get no others.
+ * start it; with --local it does so for a user of this host (sendmail -bs), as
+ * whom queued knows it.  In each way a session holds its descriptors and can
+ * get no others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +33,7 @@
 
 static const char help[] =
     "usage: postern-smtpd            serve the connection on fd 0 and 1\n"
+    "       postern-smtpd --local    the same, for a user of this host\n"
     "       postern-smtpd --template run by postern-start\n"
     "       postern-smtpd --help | --version\n"
     "The SMTP server; see postern-smtpd(8).\n";
@@ -141,10 +144,15 @@ static const struct template_service service = {
 /* ---- a session of its own ---- */
 
 struct arguments {
+	bool local; /* sendmail -bs: the user who runs us is the client */
 	struct str peer_ip;   /* TCPREMOTEIP; empty: not set */
-	const char *relay;    /* RELAYCLIENT */
+	struct str peer_name; /* TCPREMOTEHOST */
+	bool relay;	      /* RELAYCLIENT */
 	struct str databytes; /* DATABYTES */
 };
+
+static const char no_service[] =
+    "421 4.3.0 Service not available now, try again later\r\n";
 
 static void
 args_parse(int argc, char **argv, struct arguments *a)
@@ -152,14 +160,24 @@ args_parse(int argc, char **argv, struct arguments *a)
 	struct str arg = argc == 2 ? str_of(argv[1]) : STR("");
 
 	args_answer(arg, help);
+	die_last_words(STDOUT_FILENO, no_service);
+	*a = (struct arguments){ .local = str_eq(arg, STR("--local")) };
+	if (a->local)
+		return;
 	if (argc > 1)
 		die(EXITCODE_PERMANENT, "unknown argument; see --help", 0);
+	const char *relay = getenv("RELAYCLIENT");
 	a->peer_ip = str_of(getenv("TCPREMOTEIP"));
-	a->relay = getenv("RELAYCLIENT");
+	a->peer_name = str_of(getenv("TCPREMOTEHOST"));
+	a->relay = relay != NULL;
 	a->databytes = str_of(getenv("DATABYTES"));
-	if (a->relay != NULL && a->relay[0] != '\0')
+	if (a->relay && relay[0] != '\0')
 		die(EXITCODE_PERMANENT,
-		    "RELAYCLIENT must be empty: suffixes are not supported", 0);
+		    "RELAYCLIENT must be empty: nothing is appended to "
+		    "recipients; use control/smtproutes or virtualdomains",
+		    0);
+	if (a->peer_name.n > LIMIT_DOMAIN || !address_is_domain(a->peer_name))
+		a->peer_name = STR(""); /* the client's DNS made it */
 }
 
 /* A socket of the suite below run/; -1 with errno. */
@@ -174,7 +192,8 @@ connect_to(const char *name, int type)
 
 	if (fd >= 0 &&
 	    connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
-		LOG(ERROR, "connect", F_TEXT("to", name), F_ERRNO(errno));
+		LOG(ERROR, "connect", F_TEXT("to", name), F_ERRNO(errno),
+		    F_TEXT("fix", "does postern-start run?"));
 		io_close(&fd);
 	}
 	return fd;
@@ -203,6 +222,21 @@ put_sid(struct buf *out)
 	buf_put_u64(out, (uint64_t)getpid());
 }
 
+/* The smaller one holds: queued holds all mail to control/databytes. */
+static void
+take_databytes(struct str text)
+{
+	uint64_t *most = &conf.session.databytes;
+	uint64_t n;
+
+	if (text.n == 0)
+		return;
+	if (!str_u64(text, UINT64_MAX, &n))
+		die(EXITCODE_PERMANENT, "DATABYTES is no number", 0);
+	if (n > 0 && (*most == 0 || n < *most))
+		*most = n;
+}
+
 static void
 control_open(const struct arguments *a)
 {
@@ -213,20 +247,30 @@ control_open(const struct arguments *a)
 		die(EXITCODE_TEMPORARY, "control directory", errno);
 	conf_load(dirfd);
 	close(dirfd);
-	if (a->databytes.n > 0 &&
-	    !str_u64(a->databytes, UINT64_MAX, &conf.session.databytes))
-		die(EXITCODE_PERMANENT, "DATABYTES is no number", 0);
+	take_databytes(a->databytes);
+}
+
+/* "uid N", which stands in Received for the name of a local client. */
+static void
+put_uid(struct buf *out)
+{
+	buf_puts(out, "uid ");
+	buf_put_u64(out, getuid());
 }
 
 static int
 lone_session(const struct arguments *a)
 {
-	char sid_storage[LIMIT_SID], ip_storage[LIMIT_PEER];
+	char sid_storage[LIMIT_SID], ip_storage[LIMIT_PEER], uid_storage[24];
 	struct buf sid = BUF_ON(sid_storage), ip = BUF_ON(ip_storage);
+	struct buf uid = BUF_ON(uid_storage);
 
 	control_open(a);
 	put_sid(&sid);
-	put_peer_ip(&ip, a->peer_ip);
+	if (a->local)
+		put_uid(&uid);
+	else
+		put_peer_ip(&ip, a->peer_ip);
 	const struct serve_client client = {
 		.in = STDIN_FILENO,
 		.out = STDOUT_FILENO,
@@ -234,11 +278,16 @@ lone_session(const struct arguments *a)
 		.ask_fd = connect_to("users", SOCK_SEQPACKET),
 		.sid = buf_str(&sid),
 		.peer_ip = buf_str(&ip),
-		.relay = a->relay != NULL,
-		.say_facts = true,
+		.peer_name = a->local ? buf_str(&uid) : a->peer_name,
+		.relay = a->local || a->relay,
+		.say_facts = !a->local,
 	};
 
+	/* queued and userd have seen who connected: root need not go on */
+	if (a->local && getuid() == 0)
+		privs_require("posternd");
 	sandbox_enter(&lone_sandbox);
+	die_last_words(STDOUT_FILENO, NULL);
 	serve(&client, &conf.session, timeout_ms());
 	return client.stream_fd < 0 ? EXITCODE_TEMPORARY : EXITCODE_DONE;
 }
@@ -251,12 +300,14 @@ main(int argc, char **argv)
 	if (template_wanted(argc, argv))
 		return template_run(&service, argc, argv);
 	log_init("smtpd");
-	layout_init();
+	(void)log_off_network(); /* without a log rather than not at all */
 	args_parse(argc, argv, &arguments);
-	if (log_off_network() < 0)
-		die(EXITCODE_TEMPORARY, "no syslog", errno);
+	if (arguments.local)
+		(void)log_to_syslog(); /* fd 2 is the user's terminal */
+	layout_init();
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
-	privs_require("posternd");
+	if (!arguments.local)
+		privs_require("posternd");
 	return lone_session(&arguments);
 }

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "common/io.h"
-#include "common/packet.h"
 #include "smtpd/stream.h"
 
 enum {
@@ -125,16 +124,13 @@ put_frame(struct stream *s, char type, struct str payload)
 }
 
 int
-stream_facts(struct stream *s, struct str sid, struct str peer_ip, bool relay)
+stream_facts(struct stream *s, const struct facts *facts)
 {
-	char storage[LIMIT_SID + LIMIT_PEER + 16];
-	struct buf facts = BUF_ON(storage);
+	char storage[FACTS_ROOM];
+	struct buf b = BUF_ON(storage);
 
-	packet_str(&facts, sid);
-	packet_str(&facts, peer_ip);
-	packet_u8(&facts, relay);
-	if (facts.full || put_frame(s, 'P', buf_str(&facts)) < 0 ||
-	    stream_flush(s) < 0)
+	facts_put(&b, facts);
+	if (b.full || put_frame(s, 'P', buf_str(&b)) < 0 || stream_flush(s) < 0)
 		return -1;
 	s->sent = false; /* not part of a message */
 	return 0;

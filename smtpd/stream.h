@@ -5,8 +5,8 @@
 #ifndef SMTPD_STREAM_H
 #define SMTPD_STREAM_H
 
+#include "common/facts.h"
 #include "common/frame.h"
-#include "common/limits.h"
 
 enum {
 	STREAM_PAYLOAD = LIMIT_FRAME - 1, /* body bytes in a frame */
@@ -34,8 +34,7 @@ void stream_begin(struct stream *, int fd);
  * the open message counts, and the stream is of no more use. */
 
 /* Once, as the first frame of a socket that was connected by path. */
-int stream_facts(
-    struct stream *, struct str sid, struct str peer_ip, bool relay);
+int stream_facts(struct stream *, const struct facts *);
 int stream_sender(struct stream *, struct str address);
 int stream_recipient(struct stream *, struct str address);
 /* Sends all that waits, so that the body has room again. */

@@ -24,3 +24,9 @@ endpoint_parse(struct str s, struct endpoint *out)
 	out->port = (uint16_t)number;
 	return true;
 }
+
+bool
+endpoint_is_none(struct str s)
+{
+	return str_eq(s, STR("none"));
+}

@@ -16,4 +16,8 @@ struct endpoint {
  * False: none of these. */
 bool endpoint_parse(struct str, struct endpoint *);
 
+/* The line `none`: nothing is listened on, for another program (tcpserver,
+ * inetd) accepts the connections. */
+bool endpoint_is_none(struct str);
+
 #endif

@@ -14,6 +14,8 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/packet.h"
+#include "common/role.h"
+#include "start/errors.h"
 
 enum {
 	RETIRED_MS = 100,     /* so early nobody has served enough */
@@ -22,7 +24,8 @@ enum {
 	BACKOFF_MAX_MS = 800, /* back within a second */
 	STAGE_MS = 2500,      /* what a stop gives each stage */
 	RETRY_MS = 50,	      /* a link that did not fit in a channel */
-	CHANNEL_PACKET = 64
+	CHANNEL_PACKET = ROLE_ERROR_MAX + 16,
+	LAST_WORDS = 32 /* packets that are read of a role that has died */
 };
 
 static struct family *the_family; /* for the watches */
@@ -46,31 +49,60 @@ channel_drop(struct child *c)
 }
 
 static void
-on_channel(struct watch *w, uint32_t events)
+channel_packet(struct child *c, struct packet p)
 {
-	struct child *c = w->arg;
-	char storage[CHANNEL_PACKET];
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds = 0;
-
-	(void)events;
-	int r = packet_recv(
-	    w->fd, storage, sizeof(storage), MSG_DONTWAIT, &bytes, fds, &nfds);
-	packet_close_fds(fds, nfds);
-	if (r < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (r <= 0) { /* gone, or on its way; the reaping tells */
-		channel_drop(c);
+	if (p.type == 'E') {
+		struct str line = packet_get_str(&p, ROLE_ERROR_MAX);
+		if (packet_end(&p))
+			errors_keep(line);
 		return;
 	}
-	struct packet p = packet_open(bytes);
 	unsigned landlock = packet_get_u8(&p);
 	if (p.type == 'R' && packet_end(&p) && c->state == FAMILY_STARTING) {
 		c->state = FAMILY_READY;
 		c->landlock = landlock;
 		the_family->changed = true;
 	}
+}
+
+/* Takes one packet.  1; 0: there is none now; -1: there will be none. */
+static int
+channel_read(struct child *c)
+{
+	char storage[CHANNEL_PACKET];
+	struct str bytes;
+	int fds[PACKET_FDS];
+	size_t nfds = 0;
+
+	int r = packet_recv(c->channel.fd, storage, sizeof(storage),
+	    MSG_DONTWAIT, &bytes, fds, &nfds);
+	packet_close_fds(fds, nfds);
+	if (r < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (r <= 0)
+		return -1;
+	channel_packet(c, packet_open(bytes));
+	return 1;
+}
+
+static void
+on_channel(struct watch *w, uint32_t events)
+{
+	struct child *c = w->arg;
+
+	(void)events;
+	if (channel_read(c) < 0) /* gone; the reaping tells */
+		channel_drop(c);
+}
+
+/* What it said before it died: why, as a rule. */
+static void
+channel_end(struct child *c)
+{
+	for (int i = 0; i < LAST_WORDS && c->channel.fd >= 0; i++)
+		if (channel_read(c) != 1)
+			break;
+	channel_drop(c);
 }
 
 /* 'H' or 'Q'. */
@@ -155,7 +187,7 @@ child_ended(struct family *f, struct child *c, int status)
 	c->pid = 0;
 	c->state = FAMILY_DOWN;
 	c->since = clock_now();
-	channel_drop(c);
+	channel_end(c);
 	links_forget(f, c);
 	f->changed = true;
 }
@@ -349,9 +381,5 @@ family_turn(struct family *f)
 		if (!links_make(f) && (wait < 0 || wait > RETRY_MS))
 			wait = RETRY_MS;
 	}
-	if (f->changed) {
-		f->changed = false;
-		rolesfile_write(f);
-	}
-	return wait;
+	return wait == -2 ? wait : (int)loop_sooner(wait, errors_write());
 }

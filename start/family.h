@@ -5,6 +5,7 @@
 #define FAMILY_H
 
 #include "common/loop.h"
+#include "start/endpoint.h"
 #include "start/plan.h"
 
 enum { FAMILY_ROLES = 16, FAMILY_LINKS = 32, FAMILY_OLD = 16 };
@@ -24,6 +25,10 @@ struct child {
 	int dir_fd;	/* -1: none */
 	int sockets[PLAN_SOCKETS];
 	size_t socket_count;
+	bool passed; /* its TCP sockets came from the supervisor */
+	struct endpoint listens[PLAN_SOCKETS]; /* else: what was configured */
+	size_t listen_count;
+	bool listens_not; /* the file says `none` */
 	/* The process that runs now. */
 	enum family_state state;
 	pid_t pid; /* 0: none */

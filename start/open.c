@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/role.h"
+#include "start/errors.h"
 #include "start/sockets.h"
 
 enum { FILES_WANTED = 65536 };
@@ -112,6 +113,7 @@ open_dirs(struct family *f)
 		fail(EXITCODE_PERMANENT, "cannot open the lock in", run);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		fail(EXITCODE_TEMPORARY, "postern-start already runs in", run);
+	errors_init(f->run_dirfd);
 }
 
 static void
@@ -126,7 +128,8 @@ user_find(struct family *f, struct child *c)
 	}
 }
 
-static void
+/* False: this one is not to run. */
+static bool
 role_open(struct family *f, struct child *c, const struct plan_role *plan)
 {
 	char text[600];
@@ -144,8 +147,7 @@ role_open(struct family *f, struct child *c, const struct plan_role *plan)
 		c->dir_fd = dir_open((enum layout_place)plan->dir);
 	if (plan->socket != NULL)
 		sockets_open_unix(f->run_dirfd, c);
-	if (plan->tcp != NULL)
-		sockets_open_tcp(f->control_dirfd, c);
+	return plan->tcp == NULL || sockets_open_tcp(f->control_dirfd, c);
 }
 
 void
@@ -154,6 +156,6 @@ open_roles(struct family *f)
 	if (plan_role_count > FAMILY_ROLES || plan_link_count > FAMILY_LINKS)
 		bug("the plan has outgrown FAMILY_ROLES or FAMILY_LINKS");
 	for (size_t i = 0; i < plan_role_count; i++)
-		role_open(f, &f->roles[i], &plan_roles[i]);
-	f->count = plan_role_count;
+		if (role_open(f, &f->roles[f->count], &plan_roles[i]))
+			f->count++;
 }

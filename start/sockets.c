@@ -16,6 +16,7 @@
 #include "common/die.h"
 #include "common/log.h"
 #include "start/endpoint.h"
+#include "start/passed.h"
 
 enum {
 	BACKLOG = 65535, /* the kernel cuts it down to net.core.somaxconn */
@@ -110,6 +111,10 @@ tcp_open(struct child *c, const struct endpoint *e, struct str line)
 	keep(c, fd);
 }
 
+static const char wrong_line[] =
+    "write address:port, as 0.0.0.0:25 or [::]:25; or none";
+static const char too_many[] = "at most 4 addresses";
+
 static const char *
 on_line(void *arg, struct str line, unsigned number)
 {
@@ -117,17 +122,84 @@ on_line(void *arg, struct str line, unsigned number)
 	struct endpoint e;
 
 	(void)number;
+	if (endpoint_is_none(line)) {
+		c->listens_not = true;
+		return NULL;
+	}
 	if (!endpoint_parse(line, &e))
-		return "write address:port, as 0.0.0.0:25 or [::]:25";
+		return wrong_line;
+	if (c->listen_count == PLAN_SOCKETS)
+		return too_many;
+	c->listens[c->listen_count++] = e;
 	tcp_open(c, &e, line);
 	return NULL;
 }
 
-void
+bool
 sockets_open_tcp(int control_dirfd, struct child *c)
 {
+	struct str service = str_of(c->plan->argument);
+
+	c->passed = passed_any(service);
+	if (c->passed) {
+		for (int fd; (fd = passed_next(service)) >= 0;)
+			keep(c, fd);
+		LOG(INFO, "passed-sockets", F_STR("service", service),
+		    F_NUM("count", c->socket_count));
+		return true;
+	}
 	if (control_list(control_dirfd, c->plan->tcp, on_line, c) < 0)
 		die(EXITCODE_PERMANENT, "wrong listening addresses", 0);
-	if (c->socket_count == 0)
+	if (c->listens_not && c->listen_count > 0)
+		die(EXITCODE_PERMANENT, "both none and an address to listen on",
+		    0);
+	if (c->listens_not)
+		LOG(INFO, "listens-not", F_TEXT("name", c->plan->name));
+	else if (c->socket_count == 0)
 		die(EXITCODE_PERMANENT, "no address to listen on", 0);
+	return !c->listens_not;
+}
+
+/* ---- reload ---- */
+
+struct listens {
+	const struct child *c;
+	size_t count;
+	bool same;
+};
+
+static const char *
+compare_line(void *arg, struct str line, unsigned number)
+{
+	struct listens *l = arg;
+	struct endpoint e;
+
+	(void)number;
+	if (endpoint_is_none(line)) {
+		l->same = false; /* the role runs, so it was not so then */
+		return NULL;
+	}
+	if (!endpoint_parse(line, &e))
+		return wrong_line;
+	if (l->count >= l->c->listen_count ||
+	    !ip_eq(&e.ip, &l->c->listens[l->count].ip) ||
+	    e.port != l->c->listens[l->count].port)
+		l->same = false;
+	l->count++;
+	return NULL;
+}
+
+void
+sockets_compare_tcp(int control_dirfd, const struct child *c)
+{
+	struct listens l = { .c = c, .same = true };
+
+	if (c->plan->tcp == NULL || c->passed ||
+	    control_list(control_dirfd, c->plan->tcp, compare_line, &l) < 0)
+		return;
+	if (!l.same || l.count != c->listen_count)
+		LOG(WARN, "listen-unchanged", F_TEXT("file", c->plan->tcp),
+		    F_TEXT("fix",
+			"restart postern-start: addresses are bound at its "
+			"start only"));
 }

@@ -22,8 +22,11 @@
 #include "common/privs.h"
 #include "start/accounts.h"
 #include "start/caps.h"
+#include "start/notify.h"
 #include "start/open.h"
 #include "start/orphans.h"
+#include "start/passed.h"
+#include "start/sockets.h"
 
 static const char help[] =
     "usage: postern-start [--log FILE]\n"
@@ -79,6 +82,8 @@ reload(void)
 		return;
 	}
 	LOG(INFO, "reload", F_TEXT("by", "SIGHUP"));
+	for (size_t i = 0; i < family.count; i++)
+		sockets_compare_tcp(family.control_dirfd, &family.roles[i]);
 	accounts_take(&family);
 	family_reload(&family);
 }
@@ -126,6 +131,11 @@ before_wait(void)
 {
 	int wait = family_turn(&family);
 
+	if (family.changed) {
+		family.changed = false;
+		rolesfile_write(&family);
+		notify_state(&family);
+	}
 	if (wait == -2)
 		loop_stop();
 	return wait;
@@ -137,12 +147,15 @@ main(int argc, char **argv)
 	log_init("start");
 	const char *log_file = args_parse(argc, argv);
 	layout_init();
+	passed_take(getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
+	    getenv("LISTEN_FDNAMES"));
 	open_reserve();
 	family.one_user = geteuid() != 0;
 	open_limits();
 	open_dirs(&family);
 	open_log(log_file);
 	open_roles(&family);
+	notify_init(getenv("NOTIFY_SOCKET"));
 	privs_lock();
 	caps_reduce();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

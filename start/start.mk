@@ -1,7 +1,7 @@
 PROGS += postern-start postern-listen
 postern-start_OBJS := $(addprefix start/,start.o plan.o family.o links.o \
 	spawn.o rolesfile.o open.o sockets.o endpoint.o accounts.o caps.o \
-	orphans.o)
+	orphans.o notify.o passed.o errors.o)
 postern-listen_OBJS := $(addprefix start/,listen.o admit.o handover.o limit.o)
 
 TESTS += test_limit test_plan

@@ -156,26 +156,33 @@ line_user(struct str line, struct line_user *u)
 {
 	if (!cut_address(line, &u->address, &line) ||
 	    !str_cut(line, ':', &u->hash, &u->mailbox))
-		return "not address:hash:mailbox";
+		return "not address:hash:mailbox: let postern user add write "
+		       "it";
 	if (!line_is_hash(u->hash))
-		return "the hash is not an Argon2id one of bearable cost";
+		return "the hash is not an Argon2id one of bearable cost: let "
+		       "postern user passwd make it";
 	if (is_name(u->address))
 		return u->mailbox.n ? "a system user has no mailbox here"
 				    : NULL;
 	if (!is_address(u->address, false))
-		return "not an address";
-	return line_is_mailbox(u->mailbox) ? NULL : "not a mailbox path";
+		return "not an address: write it as bob@example.org";
+	return line_is_mailbox(u->mailbox)
+		   ? NULL
+		   : "not a mailbox path: write it as example.org/bob";
 }
 
 const char *
 line_alias(struct str line, struct line_alias *a)
 {
 	if (!cut_address(line, &a->address, &a->targets))
-		return "not address: target, target";
+		return "not address: target, target: put a colon behind the "
+		       "address";
 	if (!is_at_domain(a->address) && !is_address(a->address, true))
-		return "not an address";
+		return "not an address: write it as bob@example.org";
 	a->targets = str_trim(a->targets);
-	return a->targets.n ? NULL : "an alias without a target";
+	return a->targets.n
+		   ? NULL
+		   : "an alias without a target: write one, or remove the line";
 }
 
 /* The commas and spaces between targets end one, unless in quotes. */
@@ -201,9 +208,11 @@ put_target(struct str s, struct str me, struct buf *out)
 	struct address a;
 	if (str_starts(s, STR("|")) || str_starts(s, STR("/")) ||
 	    str_starts(s, STR(":")))
-		return "programs, files and lists belong into a .qmail";
+		return "programs, files and lists belong into a .qmail: name a "
+		       "user who has one";
 	if (address_parse(s, true, &a) != ADDRESS_OK)
-		return "a target is not an address";
+		return "a target is not an address: write it as "
+		       "bob@example.org";
 	if (a.domain.n == 0)
 		a.domain = me;
 	buf_reset(out);
@@ -235,7 +244,8 @@ line_relay(struct str line, struct str *address)
 	*address = str_trim(line);
 	if (is_at_domain(*address) || is_address(*address, false))
 		return NULL;
-	return "not an address or @domain";
+	return "not an address or @domain: write bob@example.org or "
+	       "@example.org";
 }
 
 const char *

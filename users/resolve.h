@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * resolve: who an address is.  The one function behind R (RCPT), W (delivery)
  * and Q (why), so that they cannot disagree.  Pure.
+ * Public: `postern check` asks it too.
  *
  * For a domain of control/locals or virtualdomains, in this order:
  *   1. the virtual user of exactly this address

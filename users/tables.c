@@ -188,8 +188,7 @@ open_plain(int dirfd, const char *name)
 static int
 complain(struct buf *wrong, const char *file, unsigned line, const char *what)
 {
-	LOG(ERROR, "config-error", F_TEXT("file", file), F_NUM("line", line),
-	    F_TEXT("what", what));
+	(void)control_complain(file, line, what);
 	buf_reset(wrong);
 	buf_puts(wrong, file);
 	if (line > 0) {

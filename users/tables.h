@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  * tables: all that userd knows, read whole into memory: users, aliases and
  * relayrcpts below the users directory, and what it needs of the control
- * directory.  The snapshot of system accounts comes from postern-start.
+ * directory.  The snapshot of system accounts comes from postern-start. Public:
+ * `postern check` reads them too.
  */
 #ifndef USERS_TABLES_H
 #define USERS_TABLES_H

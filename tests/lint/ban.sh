@@ -3,7 +3,7 @@
 # A line with "ban-ok: REASON" is let pass.
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
-files() { find common start smtpd queue send pop3d users dns install -name '*.[ch]'; }
+files() { find common start smtpd queue inject send pop3d users dns install -name '*.[ch]'; }
 
 # minded PATTERN WHY FILE...
 minded() {
@@ -23,7 +23,7 @@ minded() {
 	minded '\b(setjmp|longjmp|pthread_create|dlopen)\(' 'no threads, no plug-ins' $(files)
 	# getenv belongs to argument parsing and to what stands in its place
 	minded '\bgetenv\(' 'getenv outside argument parsing' \
-		$(files | grep -vE 'common/layout.c|start/start.c|smtpd/|pop3d/|install/|users/cli_|send/spawn.c')
+		$(files | grep -vE 'common/layout.c|start/start.c|smtpd/|pop3d/|inject/|install/|users/cli_|send/spawn.c')
 	# a stranger's process has no stdio
 	minded '\b(printf|fprintf|fopen|fgets|puts|fputs|fwrite|fread)\(' \
 		'stdio in a network program' \

@@ -11,7 +11,8 @@ from suite import BIN
 PROGRAMS = sorted(p.name for p in BIN.glob("postern*"))
 COMMANDS = ["status", "queue", "queue list", "queue delete", "trace", "why", "user",
             "user add", "user passwd a@b.c", "user list", "alias", "alias add",
-            "alias list", "show", "show me", "check", "sandbox", "init"]
+            "alias list", "show", "show me", "check", "sandbox", "init",
+            "layout"]
 
 
 def run(*args):
@@ -33,7 +34,8 @@ def test_programs(program):
     out = run(program, "--version")
     assert out.returncode == 0 and out.stdout.startswith("postern "), out
     out = run(program, "--nonsense")
-    wrong = 16 if program == "postern-fsck" else 100  # as fsck(8)
+    # as fsck(8) and sysexits(3)
+    wrong = {"postern-fsck": 16, "postern-sendmail": 64}.get(program, 100)
     assert out.returncode == wrong and not out.stdout, out
     assert len(out.stderr.splitlines()) == 1 and "\\x" not in out.stderr, out
 

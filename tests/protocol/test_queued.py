@@ -234,9 +234,10 @@ def test_local_senders_may_send_anywhere():
 
 
 @needs_root
-def test_facts_only_from_posternd_and_root():
+@pytest.mark.parametrize("user", ["posternd", "posternf"])
+def test_facts_only_from_some_roles_and_root(user):
     import pwd
-    smtpd = pwd.getpwnam("posternd").pw_uid
+    smtpd = pwd.getpwnam(user).pw_uid
     facts = frame("P", text("tcpsid") + text("192.0.2.7") + u8(1))
     far = message("", ["x@far.example"], b"x")
     with World() as w:

@@ -170,8 +170,8 @@ def test_check_shows_every_mistake_at_once(suite):
         assert out.returncode == 1
         for place in ("databytes:1:", "relayclients:2:", "smtplisten:2:",
                       "timeoutsmtpd:1:", "databyte:", "rcpthosts:2:"):
-            assert f" {place}" in out.stdout, out.stdout
-        assert out.stdout.endswith("4 mistakes, 2 warnings\n")
+            assert f"/{place}" in out.stdout, out.stdout
+        assert out.stdout.endswith("5 mistakes, 1 warning\n")
     finally:
         for path, text in old.items():
             if text is None:

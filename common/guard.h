@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC
- * guard: what confines postern-become.  A seccomp filter is inherited by every
- * program started below it, and those of users' .qmail files are the users'
- * own; so become cannot have a list of what is allowed, as the other roles do.
+ * guard: what confines a process below which programs run that are not ours: of
+ * users (become), of the administrator (filter).  A seccomp filter is inherited
+ * by all of them; so there can be no list of what is allowed, as the other
+ * roles have one.
  */
-#ifndef SEND_GUARD_H
-#define SEND_GUARD_H
+#ifndef GUARD_H
+#define GUARD_H
 
 /* Drops all capabilities but to change users, sets no_new_privs, forbids core
  * dumps and other processes' looks, and refuses (EPERM) for this process and

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * guard: contract in guard.h.
  */
-#include "send/guard.h"
+#include "common/guard.h"
 
 #include <errno.h>
 #include <linux/capability.h>

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: ISC
+ * postern-queue: qmail-queue's interface to the queue: a message on fd 0, its
+ * envelope on fd 1, an exit code.  Run by any user; set-gid posternk, for the
+ * drop box alone.  It trusts nothing of its caller's: not the environment, the
+ * limits, the signals, or the descriptors.
+ *
+ * What it reads goes on as it comes, as the frames that queued reads
+ * (INTERNALS.md "Stream"), so that it never holds more than a few of them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "common/args.h"
+#include "common/clock.h"
+#include "common/control.h"
+#include "common/die.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/log.h"
+#include "common/packet.h"
+#include "common/privs.h"
+#include "common/sandbox.h"
+#include "inject/lines.h"
+#include "inject/mailbox.h"
+#include "inject/outlet.h"
+#include "inject/paths.h"
+#include "inject/queue_exit.h"
+
+static const char help[] =
+    "usage: postern-queue [--timeout MINUTES]\n"
+    "       postern-queue --help | --version\n"
+    "Queues the message on fd 0 for the envelope on fd 1, as qmail-queue "
+    "does:\n"
+    "\"F\" sender NUL, \"T\" recipient NUL for each recipient, NUL.\n"
+    "See postern-queue(8) for its exit codes.\n";
+
+static const struct sandbox_rule rules[] = {
+	ALLOW(poll, "waits with a deadline"),
+	ALLOW(recvfrom, "queued's answer"),
+};
+
+enum {
+	TIMEOUT_MINUTES = 24 * 60, /* qmail-queue's day */
+	ANSWER_MS = 600 * 1000,
+	REPORT_MS = 10 * 1000,
+	REPORT_LINE = 512,
+	LOWEST_REPORT_FD = 3,
+	HIGHEST_FD = 1023,
+	READ = LIMIT_FRAME
+};
+
+static struct {
+	int report_fd; /* -1: none */
+	bool has_facts;
+	struct buf facts; /* as packed in frame P */
+	char facts_space[LIMIT_SID + LIMIT_PEER + 16];
+	uint64_t minutes, databytes;
+	struct buf me, host;
+	char me_space[LIMIT_DOMAIN + 1], host_space[LIMIT_DOMAIN + 1];
+	struct outlet outlet;
+	uint64_t size; /* of the message, as it came */
+	unsigned recipients;
+	char answer[FRAME_ROOM(LIMIT_REPORT)];
+} self = { .report_fd = -1 };
+
+/* ---- the end ---- */
+
+/* Tells how it went, in one line, on the caller's descriptor; without one
+ * what went wrong on standard error. */
+static void
+report(char verdict, struct str text)
+{
+	char line[REPORT_LINE];
+	struct buf b = BUF_ON(line);
+	int fd = self.report_fd;
+
+	if (fd < 0 && verdict == 'K')
+		return;
+	if (fd < 0) {
+		fd = STDERR_FILENO;
+		buf_puts(&b, "postern-queue: ");
+	} else {
+		buf_putc(&b, verdict);
+	}
+	log_safe(&b, text, sizeof(line) - b.n - 1);
+	buf_putc(&b, '\n');
+	if (io_wait(fd, true, REPORT_MS) <= 0)
+		return; /* nobody reads it; the exit code says it, too */
+	ssize_t n = write(fd, b.p, b.n);
+	(void)n;
+}
+
+static _Noreturn void
+finish(int code, char verdict, struct str text)
+{
+	report(verdict, text);
+	_exit(code);
+}
+
+static _Noreturn void
+fail(enum queue_exit code, const char *text)
+{
+	char verdict = code >= 11 && code <= 40 ? 'D' : 'Z';
+
+	finish(code, verdict, str_of(text));
+}
+
+/* The same with what errno says. */
+static _Noreturn void
+fail_errno(enum queue_exit code, const char *text)
+{
+	char space[REPORT_LINE];
+	struct buf b = BUF_ON(space);
+	const char *error = strerror(errno);
+
+	buf_puts(&b, text);
+	buf_puts(&b, ": ");
+	buf_puts(&b, error);
+	finish(code, 'Z', buf_str(&b));
+}
+
+/* ---- what the caller left us ---- */
+
+/* A hole among the first three would be filled by the next open. */
+static void
+check_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* the lowest free one is this */
+		if (open("/dev/null",
+			fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(QUEUE_EXIT_READ);
+		if (fd != STDERR_FILENO)
+			fail(QUEUE_EXIT_READ,
+			    "4.3.0 fd 0 (the message) or 1 (the envelope) "
+			    "is not open");
+	}
+}
+
+static void
+reset_signals(void)
+{
+	static const int ignored[] = { SIGPIPE, SIGHUP, SIGINT, SIGQUIT,
+		SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGALRM };
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
+		(void)signal(ignored[i], SIG_IGN);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	umask(027);
+}
+
+static void
+parse_report_fd(struct str s)
+{
+	uint64_t fd;
+
+	if (s.n > 0 && str_u64(s, HIGHEST_FD, &fd) && fd >= LOWEST_REPORT_FD &&
+	    fcntl((int)fd, F_GETFD) >= 0)
+		self.report_fd = (int)fd;
+}
+
+/* "SID PEER-IP-OR-- RELAY" */
+static void
+parse_facts(struct str s)
+{
+	struct str sid, peer, relay;
+
+	if (s.n == 0)
+		return;
+	self.facts = BUF_ON(self.facts_space);
+	if (!str_cut(s, ' ', &sid, &s) || !str_cut(s, ' ', &peer, &relay) ||
+	    sid.n == 0 || sid.n > LIMIT_SID || peer.n > LIMIT_PEER ||
+	    (!str_eq(relay, STR("0")) && !str_eq(relay, STR("1"))))
+		fail(QUEUE_EXIT_BUG,
+		    "4.3.0 POSTERN_QUEUE_FACTS is not \"SID PEER RELAY\"");
+	packet_str(&self.facts, sid);
+	packet_str(&self.facts, str_eq(peer, STR("-")) ? STR("") : peer);
+	packet_u8(&self.facts, relay.p[0] == '1');
+	self.has_facts = true;
+}
+
+/* The drop box is none of its business any more. */
+static void
+drop_group(void)
+{
+	gid_t own = getgid();
+
+	if (setresgid(own, own, own) < 0 || getegid() != own)
+		fail(QUEUE_EXIT_BUG, "4.3.0 cannot give the group back");
+}
+
+static void
+take_environment(void)
+{
+	parse_report_fd(str_of(getenv("POSTERN_QUEUE_REPORT")));
+	parse_facts(str_of(getenv("POSTERN_QUEUE_FACTS")));
+	/* another root is the caller's own: so are its rights there */
+	if (getenv("POSTERN_ROOT") != NULL && getauxval(AT_SECURE) != 0)
+		drop_group();
+	layout_init();
+	if (clearenv() != 0)
+		fail(QUEUE_EXIT_MEMORY, "4.3.2 Out of memory");
+}
+
+static _Noreturn void
+usage(void)
+{
+	finish(EXITCODE_PERMANENT, 'D',
+	    STR("usage: postern-queue [--timeout MINUTES]"));
+}
+
+static void
+parse_arguments(int argc, char **argv)
+{
+	self.minutes = TIMEOUT_MINUTES;
+	for (int i = 1; i < argc; i++) {
+		args_answer(str_of(argv[i]), help);
+		if (!str_eq(str_of(argv[i]), STR("--timeout")) ||
+		    i + 1 == argc ||
+		    !str_u64(
+			str_of(argv[i + 1]), TIMEOUT_MINUTES, &self.minutes))
+			usage();
+		i++;
+	}
+}
+
+/* ---- configuration ---- */
+
+static void
+on_mistake(const char *file, unsigned line, const char *what)
+{
+	char space[REPORT_LINE];
+	struct buf b = BUF_ON(space);
+
+	(void)line;
+	buf_puts(&b, "4.3.5 control/");
+	buf_puts(&b, file);
+	buf_puts(&b, ": ");
+	buf_puts(&b, what);
+	finish(QUEUE_EXIT_CONFIG, 'Z', buf_str(&b));
+}
+
+static void
+load_settings(void)
+{
+	int dirfd = open(
+	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	self.me = BUF_ON(self.me_space);
+	self.host = BUF_ON(self.host_space);
+	if (dirfd < 0)
+		fail_errno(QUEUE_EXIT_CONFIG,
+		    "4.3.5 the control directory cannot be read");
+	control_on_mistake(on_mistake);
+	if (control_number(dirfd, "databytes", &self.databytes) < 0 ||
+	    control_line(dirfd, "me", &self.me) < 0 ||
+	    control_line(dirfd, "envnoathost", &self.host) < 0)
+		fail(QUEUE_EXIT_CONFIG, "4.3.5 bad configuration");
+	close(dirfd);
+}
+
+/* ---- the way in ---- */
+
+/* A socket to queued, or -1: the suite is stopped. */
+static int
+connect_to_queued(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct buf path = BUF_ON(sa.sun_path);
+
+	(void)layout_file(LAYOUT_RUN, "queue", &path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
+	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0) {
+		if (io_nonblock(fd, true) < 0)
+			fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
+		return fd;
+	}
+	if (errno != ENOENT && errno != ECONNREFUSED)
+		fail_errno(QUEUE_EXIT_NETWORK,
+		    "4.3.0 postern-queued cannot be reached");
+	close(fd);
+	return -1;
+}
+
+static void
+enter_sandbox(void)
+{
+	const struct sandbox sandbox = { .role = "queue",
+		.rules = rules,
+		.rule_count = N_ELEMENTS(rules),
+		.silent = true };
+
+	sandbox_enter(&sandbox);
+}
+
+static _Noreturn void
+fail_write(void)
+{
+	if (errno == ETIMEDOUT)
+		fail(QUEUE_EXIT_TIMEOUT,
+		    "4.4.2 postern-queued took no more for too long");
+	fail(QUEUE_EXIT_LOST,
+	    self.has_facts
+		? "4.3.0 postern-queued ended, or takes no facts of this user"
+		: "4.3.0 postern-queued ended; try again");
+}
+
+static void
+put(char type, struct str payload)
+{
+	if (outlet_put(&self.outlet, type, payload) < 0)
+		fail_write();
+}
+
+/* ---- the message ---- */
+
+/* Bytes of fd, 0 at its end. */
+static size_t
+read_some(int fd, char *p, size_t cap)
+{
+	for (;;) {
+		int ready =
+		    io_wait(fd, false, outlet_left_ms(self.outlet.deadline_ms));
+		if (ready == 0)
+			fail(QUEUE_EXIT_TIMEOUT,
+			    "4.4.2 the message or its envelope did not end");
+		ssize_t n = ready < 0 ? -1 : read(fd, p, cap);
+		if (n >= 0)
+			return (size_t)n;
+		if (errno != EINTR && errno != EAGAIN)
+			fail_errno(QUEUE_EXIT_READ,
+			    fd == STDIN_FILENO
+				? "4.3.0 the message (fd 0) cannot be read"
+				: "4.3.0 the envelope (fd 1) cannot be read");
+	}
+}
+
+/* RFC 5321 4.4: a trace field, as qmail-queue and Postfix write it. */
+static void
+put_received(struct buf *out)
+{
+	buf_puts(out, "Received: by ");
+	buf_put(out, buf_str(&self.me));
+	buf_puts(out, " (postern-queue ");
+	buf_put_u64(out, (uint64_t)getpid());
+	buf_puts(out, " invoked by uid ");
+	buf_put_u64(out, getuid());
+	buf_puts(out, ");\n\t");
+	clock_put_rfc5322(out, clock_now());
+	buf_putc(out, '\n');
+}
+
+static void
+count_bytes(size_t n)
+{
+	self.size += n;
+	if (self.databytes != 0 && self.size > self.databytes)
+		fail(QUEUE_EXIT_REFUSED,
+		    "5.3.4 Message too big (control/databytes)");
+}
+
+static void
+check_lines(enum lines_status status)
+{
+	switch (status) {
+	case LINES_OK:
+		return;
+	case LINES_CR:
+		fail(QUEUE_EXIT_REFUSED,
+		    "5.6.0 The message holds a CR that ends no line; "
+		    "lines must end in LF, or all in CRLF");
+	case LINES_MIXED:
+		fail(QUEUE_EXIT_REFUSED,
+		    "5.6.0 Some lines of the message end in CRLF, others in "
+		    "LF; make them alike");
+	case LINES_NUL:
+		fail(QUEUE_EXIT_REFUSED,
+		    "5.6.0 The message holds a NUL byte; encode it (MIME)");
+	}
+}
+
+static void
+flush_body(struct buf *body)
+{
+	if (body->n > 0)
+		put('B', buf_str(body));
+	buf_reset(body);
+}
+
+static void
+send_message(void)
+{
+	static char in_space[READ], body_space[LIMIT_FRAME - 1];
+	struct buf body = BUF_ON(body_space);
+	struct lines lines = { .cr = false };
+	size_t n;
+
+	put_received(&body);
+	while ((n = read_some(STDIN_FILENO, in_space, sizeof(in_space))) > 0) {
+		struct str in = { .p = in_space, .n = n };
+
+		count_bytes(n);
+		while (in.n > 0) {
+			check_lines(lines_feed(&lines, &in, &body));
+			if (buf_room(&body) == 0)
+				flush_body(&body);
+		}
+	}
+	check_lines(lines_end(&lines));
+	flush_body(&body);
+}
+
+/* ---- the envelope ---- */
+
+static void
+send_path(char type, struct str raw)
+{
+	char space[LIMIT_ADDRESS];
+	struct buf out = BUF_ON(space);
+	enum address_status status =
+	    type == 'F' ? mailbox_put_sender(&out, raw, buf_str(&self.host))
+			: mailbox_put(&out, raw, buf_str(&self.host));
+
+	if (status == ADDRESS_TOO_LONG)
+		fail(QUEUE_EXIT_ADDRESS_LONG, "5.1.3 An address is too long");
+	if (status == ADDRESS_SYNTAX)
+		fail(QUEUE_EXIT_REFUSED,
+		    type == 'F' ? "5.1.7 The sender is no mail address"
+				: "5.1.3 A recipient is no mail address");
+	if (type == 'T' && ++self.recipients > LIMIT_RECIPIENTS)
+		fail(QUEUE_EXIT_REFUSED,
+		    "5.5.3 More than 1000 recipients; send it in parts");
+	put(type, buf_str(&out));
+}
+
+/* True at the envelope's end. */
+static bool
+take_envelope(struct paths *paths, struct str in)
+{
+	for (;;) {
+		char type;
+		struct str path;
+
+		switch (paths_next(paths, &in, &type, &path)) {
+		case PATHS_ONE:
+			send_path(type, path);
+			break;
+		case PATHS_MORE:
+			return false;
+		case PATHS_END:
+			return true;
+		case PATHS_BAD:
+			fail(QUEUE_EXIT_ENVELOPE,
+			    "4.3.0 The envelope (fd 1) is not F, sender, NUL, "
+			    "T, recipient, NUL ..., NUL");
+		case PATHS_LONG:
+			fail(QUEUE_EXIT_ADDRESS_LONG,
+			    "5.1.3 An address is too long");
+		}
+	}
+}
+
+static void
+send_envelope(void)
+{
+	static char space[READ];
+	struct paths paths = { .n = 0 };
+	bool whole = false;
+
+	while (!whole) {
+		size_t n = read_some(STDOUT_FILENO, space, sizeof(space));
+
+		/* what wrote it has died: qmail-queue says so, too */
+		if (n == 0)
+			fail(QUEUE_EXIT_READ,
+			    "4.3.0 The envelope (fd 1) ends too early");
+		whole =
+		    take_envelope(&paths, (struct str){ .p = space, .n = n });
+	}
+	if (self.recipients == 0)
+		fail(QUEUE_EXIT_REFUSED, "5.5.1 No recipient");
+}
+
+/* ---- the answer ---- */
+
+static enum queue_exit
+code_of(char verdict, struct str text)
+{
+	if (verdict == 'K')
+		return QUEUE_EXIT_DONE;
+	if (verdict == 'D')
+		return QUEUE_EXIT_REFUSED;
+	if (str_starts(text, STR("4.3.1")))
+		return QUEUE_EXIT_WRITE;
+	if (str_starts(text, STR("4.3.2")))
+		return QUEUE_EXIT_MEMORY;
+	return QUEUE_EXIT_REFUSED_NOW;
+}
+
+static void
+wait_for_answer(void)
+{
+	int left = outlet_left_ms(self.outlet.deadline_ms);
+	int ready =
+	    io_wait(self.outlet.fd, false, left < ANSWER_MS ? left : ANSWER_MS);
+
+	if (ready == 0)
+		fail(QUEUE_EXIT_TIMEOUT,
+		    "4.4.2 postern-queued did not answer in time");
+	if (ready < 0)
+		fail_write();
+}
+
+static _Noreturn void
+take_answer(void)
+{
+	struct buf in = BUF_ON(self.answer);
+
+	for (;;) {
+		char verdict;
+		struct str text;
+		size_t used;
+
+		wait_for_answer();
+		ssize_t n = recv(
+		    self.outlet.fd, buf_tail(&in), buf_room(&in), MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			fail_write();
+		buf_grew(&in, (size_t)n);
+		enum frame_status status = frame_next(
+		    buf_str(&in), LIMIT_REPORT, &verdict, &text, &used);
+		if (status == FRAME_OK &&
+		    (verdict == 'K' || verdict == 'Z' || verdict == 'D'))
+			finish(code_of(verdict, text), verdict, text);
+		if (status != FRAME_MORE)
+			fail(QUEUE_EXIT_LOST,
+			    "4.3.0 postern-queued does not speak our language");
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	reset_signals();
+	check_descriptors();
+	log_init("queue");
+	parse_arguments(argc, argv);
+	take_environment();
+	load_settings();
+	int64_t deadline = clock_mono_ms() + (int64_t)self.minutes * 60000;
+	int fd = connect_to_queued();
+	if (fd < 0)
+		fail(QUEUE_EXIT_DROP_BOX,
+		    "4.3.0 Postern is stopped; try again when it runs");
+	drop_group();
+	outlet_init(&self.outlet, fd, deadline);
+	enter_sandbox();
+	if (self.has_facts)
+		put('P', buf_str(&self.facts));
+	send_message();
+	send_envelope();
+	put('C', STR(""));
+	if (outlet_flush(&self.outlet) < 0)
+		fail_write();
+	take_answer();
+}

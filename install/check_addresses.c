@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC
+ * check_addresses: do postmaster and abuse arrive, and where do aliases lead?
+ * Asked of the rules that userd has (users/resolve.h), with the files as they
+ * are now: so it is known before the first start.  Contract in check.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "common/address.h"
+#include "common/control.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/limits.h"
+#include "install/check.h"
+#include "users/line.h"
+#include "users/resolve.h"
+
+enum { TABLE_MAX = 1 << 30, PERSON_UID = 1000, NOBODY_UID = 65534 };
+
+static struct check *current;
+static struct tables *tables;
+static struct table *accounts;
+
+/* As start gives them to userd: persons; in a one-user suite that user. */
+static struct table *
+accounts_read(void)
+{
+	struct table *t = table_new();
+	const struct passwd *pw;
+
+	setpwent();
+	while (t != NULL && (pw = getpwent()) != NULL) {
+		char room[LIMIT_USER + 1];
+		struct buf key = BUF_ON(room);
+		bool mine = geteuid() == 0 || pw->pw_uid == geteuid();
+
+		if (pw->pw_uid < PERSON_UID || pw->pw_uid == NOBODY_UID ||
+		    !mine)
+			continue;
+		buf_put_lower(&key, str_of(pw->pw_name));
+		if (!key.full)
+			(void)table_put(t, buf_str(&key), str_of(pw->pw_name));
+	}
+	endpwent();
+	return t;
+}
+
+/* ---- postmaster and abuse ---- */
+
+static enum resolve_kind
+kind_of(struct str address)
+{
+	struct resolved r;
+
+	resolve(tables, accounts, address, &r, NULL);
+	return r.kind;
+}
+
+static enum resolve_kind
+kind_at(struct str local, struct str domain)
+{
+	char text[LIMIT_ADDRESS + 32];
+	struct buf address = BUF_ON(text);
+
+	buf_put(&address, local);
+	buf_putc(&address, '@');
+	buf_put_lower(&address, domain);
+	return address.full ? RESOLVE_SYNTAX : kind_of(buf_str(&address));
+}
+
+static bool
+arrives(enum resolve_kind kind)
+{
+	return kind == RESOLVE_VIRTUAL || kind == RESOLVE_SYSTEM ||
+	       kind == RESOLVE_ALIAS;
+}
+
+static const char *
+domain_ask(void *arg, struct str line, unsigned number)
+{
+	const char *file = arg;
+	struct str domain;
+	struct str user;
+
+	str_cut(line, ':', &domain, &user);
+	if (domain.n == 0 || domain.p[0] == '.' || domain.p[0] == '[')
+		return NULL;
+	if (!arrives(kind_at(STR("postmaster"), domain)))
+		check_mistake(current, file, number,
+		    "postmaster of this domain has no mailbox (RFC 5321 "
+		    "4.5.1): name one in control/postmaster");
+	if (!arrives(kind_at(STR("abuse"), domain)))
+		check_mistake(current, file, number,
+		    "abuse of this domain is not accepted (RFC 2142): name a "
+		    "mailbox in control/postmaster, or add an alias");
+	return NULL;
+}
+
+/* ---- aliases ---- */
+
+static bool
+is_refused(enum resolve_kind kind)
+{
+	return kind == RESOLVE_UNKNOWN || kind == RESOLVE_LOOP ||
+	       kind == RESOLVE_SYNTAX || kind == RESOLVE_NOBODY;
+}
+
+static void
+complain(
+    unsigned number, const char *what, struct str address, enum resolve_kind k)
+{
+	check_say(current, CHECK_WARNING, "users/aliases", number, "%s%.*s: %s",
+	    what, (int)address.n, address.p, resolve_text(k));
+}
+
+/* One line: is the alias good, and is each of its targets? */
+static void
+alias_ask(struct str line, unsigned number)
+{
+	struct line_alias a;
+	char text[LIMIT_ADDRESS + 2];
+	struct buf target = BUF_ON(text);
+	const char *wrong = line_alias(line, &a);
+	struct address parts;
+	enum resolve_kind k;
+
+	if (wrong != NULL)
+		return; /* check_users has told */
+	/* @domain is no address, and a bare name is one at each of our domains
+	 */
+	if (address_parse(a.address, true, &parts) == ADDRESS_OK &&
+	    parts.domain.n > 0) {
+		address_put(&target, parts);
+		k = kind_of(buf_str(&target));
+		if (is_refused(k)) {
+			complain(number, "refused, ", buf_str(&target), k);
+			return;
+		}
+	}
+	while (line_alias_next(&a, tables->me, &target, &wrong)) {
+		k = wrong == NULL ? kind_of(buf_str(&target)) : RESOLVE_ALIAS;
+		if (is_refused(k))
+			complain(number, "its target ", buf_str(&target), k);
+		buf_reset(&target);
+	}
+}
+
+static void
+aliases_ask(int users_dir)
+{
+	struct stat st;
+	char *text = NULL;
+	struct str line;
+	int64_t n = -1;
+
+	if (fstatat(users_dir, "aliases", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_size <= TABLE_MAX)
+		text = malloc((size_t)st.st_size + 1);
+	if (text != NULL)
+		n = io_read_file(
+		    users_dir, "aliases", text, (size_t)st.st_size + 1);
+	struct str rest = { .p = text, .n = n > 0 ? (size_t)n : 0 };
+	for (unsigned number = 1; str_line(&rest, &line); number++) {
+		line = str_trim(line);
+		if (line.n > 0 && line.p[0] != '#')
+			alias_ask(line, number);
+	}
+	free(text);
+}
+
+static void
+ask_all(int control_dir, int users_dir)
+{
+	static char locals[] = "locals";
+	static char virtualdomains[] = "virtualdomains";
+
+	(void)control_list(control_dir, locals, domain_ask, locals);
+	(void)control_list(
+	    control_dir, virtualdomains, domain_ask, virtualdomains);
+	aliases_ask(users_dir);
+}
+
+void
+check_addresses(struct check *c, int control_dir)
+{
+	const char *path = layout_path(LAYOUT_USERS);
+	char wrong_text[TABLES_ERROR];
+	struct buf wrong = BUF_ON(wrong_text);
+	int users_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	current = c;
+	if (users_dir < 0) {
+		check_say(c, CHECK_WARNING, path, 0,
+		    "not known whether postmaster and abuse arrive: %s",
+		    errno == EACCES ? "look as root" : "run postern init");
+		return;
+	}
+	control_on_mistake(check_ignore);
+	tables = tables_load(control_dir, users_dir, &wrong);
+	accounts = accounts_read();
+	if (tables != NULL && accounts != NULL)
+		ask_all(control_dir, users_dir);
+	else
+		check_warning(c, path, 0,
+		    "not known whether postmaster and abuse arrive: mend the "
+		    "mistakes in the tables, domains and postmaster first");
+	control_on_mistake(NULL);
+	table_free(accounts);
+	tables_free(tables);
+	io_close(&users_dir);
+}

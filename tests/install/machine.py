@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: ISC
+"""A machine of our own to install on: this one's files under an overlay, with
+its own network, processes and /run.  Nothing of it outlives the test."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+
+from suite import BUILD, TOP
+
+PREPARE = r"""
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/up" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
+cd "$1/root"
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mkdir -p "./$2" "./$3"
+mount --bind "$2" "./$2"
+mount --bind "$3" "./$3"
+ip link set lo up
+exec chroot . sh -c 'echo ready; exec sleep 600'
+"""
+
+
+class Machine:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="postern-machine-")
+        self.holder = subprocess.Popen(
+            ["unshare", "-mnpfu", "--kill-child", "sh", "-c", PREPARE, "sh",
+             self.folder, str(TOP), str(BUILD)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout.readline() == "ready\n"
+        self.pid = pathlib.Path(
+            f"/proc/{self.holder.pid}/task/{self.holder.pid}/children"
+        ).read_text().split()[0]
+
+    def run(self, *args, code=0, timeout=120, **kw):
+        """Runs a command there; its output."""
+        done = self.start(*args, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, **kw)
+        try:
+            out = done.communicate(timeout=timeout)[0]
+        except BaseException:
+            done.kill()
+            raise
+        assert code is None or done.returncode == code, \
+            f"{args}: exit {done.returncode}, not {code}\n{out}"
+        return out
+
+    def start(self, *args, **kw):
+        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+               "B": str(BUILD), "HOME": "/root"}
+        return subprocess.Popen(
+            ["nsenter", "-t", self.pid, "-m", "-n", "-p", "-u", "-r", "-w",
+             *map(str, args)], env=env, stdin=subprocess.DEVNULL, text=True, **kw)
+
+    def setup(self, *args, **kw):
+        return self.run(TOP / "install/setup", *args, **kw)
+
+    def path(self, path):
+        return pathlib.Path(f"/proc/{self.pid}/root{path}")
+
+    def listing(self, *folders):
+        """A line for all that is below them; another one when it is changed."""
+        out = self.run("find", *folders, "-printf", "%p %M %u:%g %l %i %s %T@\n", code=None)
+        return sorted(out.splitlines())
+
+    def wait(self, *args, seconds=30):
+        """Until the command succeeds."""
+        end = time.monotonic() + seconds
+        while True:
+            done = self.start(*args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            out = done.communicate(timeout=30)[0]
+            if done.returncode == 0:
+                return out
+            assert time.monotonic() < end, f"{args}: {out}"
+            time.sleep(0.1)
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+assert os.path.isabs(str(BUILD))

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: ISC
+"""install/setup: a production installation, on a machine of its own (an overlay
+of this one), under each supervisor; twice, and away again."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from machine import Machine
+from suite import TOP
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an installation is root's")
+
+WANTED = ["mail.example.org", "--domain", "example.org",
+          "--user", "alice@example.org:secret"]
+# (not the users: those of the machine below may come and go meanwhile)
+LAID = ["/etc/postern", "/etc/sv", "/etc/systemd", "/etc/logrotate.d", "/usr/local",
+        "/var/spool/postern", "/var/mail/postern", "/var/log/postern", "/usr/sbin",
+        "/usr/lib/sendmail", "/usr/lib/systemd/system"]
+
+# one message in over SMTP, and out over POP3
+FIRST_MESSAGE = """
+import poplib, smtplib, socket, sys, time
+socket.getfqdn = lambda name="": "client.test"
+with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
+    s.sendmail("x@elsewhere.test", ["alice@example.org"], "Subject: TOKEN\\r\\n\\r\\nhi\\r\\n")
+for i in range(100):
+    p = poplib.POP3("127.0.0.1", 110, timeout=20)
+    p.user("alice@example.org"); p.pass_("secret")
+    n = len(p.list()[1])
+    found = any(b"Subject: TOKEN" in p.retr(k + 1)[1] for k in range(n))
+    p.quit()
+    if found: sys.exit(0)
+    time.sleep(0.1)
+sys.exit("no mail")
+"""
+
+
+@pytest.fixture(scope="module")
+def machine():
+    with Machine() as m:
+        yield m
+
+
+def first_message(m, token):
+    m.run("/usr/bin/python3", "-c", FIRST_MESSAGE.replace("TOKEN", token))
+
+
+def test_dry_run_changes_nothing_and_a_second_run_neither(machine):
+    m = machine
+    before = m.listing(*LAID)
+    out = m.setup(*WANTED, "--dry-run")
+    assert "would have made mailbox alice@example.org" in out
+    assert m.listing(*LAID) == before
+    out = m.setup(*WANTED, "--supervisor", "none")
+    assert "made mailbox alice@example.org" in out
+    assert "0 mistakes, 0 warnings" in m.run("postern", "check")
+    assert (m.path("/etc/postern/me").read_text(), m.path("/etc/postern/locals").read_text(),
+            m.path("/etc/postern/postmaster").read_text()) == (
+        "mail.example.org\n", "mail.example.org\nexample.org\n", "alice@example.org\n")
+    before = m.listing(*LAID)
+    assert len(before) > 100
+    out = m.setup(*WANTED, "--supervisor", "none")
+    assert m.listing(*LAID) == before
+    assert re.match(r"Programs\n  as it was\nSettings\n  as it was\n"
+                    r"Service \(none\)\n  as it was\n", out), out
+
+
+def test_the_records_are_a_zone(machine, tmp_path):
+    """nsd reads what it prints, once a zone's SOA and NS stand before it."""
+    m = machine
+    m.run("ip", "link", "add", "out", "type", "veth", "peer", "name", "there")
+    m.run("ip", "link", "set", "out", "up")
+    m.run("ip", "addr", "add", "198.51.100.7/24", "dev", "out")
+    m.run("ip", "-6", "addr", "add", "2001:db8::7:1/64", "dev", "out", "nodad")
+    out = m.setup(*WANTED, "--supervisor", "none")
+    text = out.split("DNS records to publish:\n")[1].split("\n\n")[0]
+    lines = [r.strip() for r in text.splitlines() if not r.strip().startswith(";")]
+    assert "mail.example.org.            A     198.51.100.7" in lines
+    assert "mail.example.org.            AAAA  2001:db8::7:1" in lines
+    reverse = ("1.0.0.0.7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+               "8.b.d.0.1.0.0.2.ip6.arpa. PTR mail.example.org.")
+    assert reverse.split() in [r.split() for r in lines], lines
+    assert "7.100.51.198.in-addr.arpa.   PTR   mail.example.org." in lines
+    for zone in "example.org", "ip6.arpa", "in-addr.arpa":
+        file = tmp_path / zone
+        file.write_text(
+            f"$TTL 3600\n{zone}. SOA ns.{zone}. host.{zone}. 1 2 3 4 5\n{zone}. NS ns.test.\n"
+            + "".join(r + "\n" for r in lines if f"{zone}. " in r))
+        done = subprocess.run(["nsd-checkzone", zone, file], capture_output=True, text=True)
+        assert done.returncode == 0, done
+    # and everything that the MTA needs is among them
+    for name, kind in ("example.org.", "MX"), ("example.org.", "TXT"), \
+            ("_dmarc.example.org.", "TXT"), ("mail.example.org.", "TXT"):
+        assert any(re.match(rf"{re.escape(name)} +{kind} ", r) for r in lines), (name, kind)
+
+
+def test_by_hand_and_the_log_is_rotated(machine):
+    m = machine
+    log = "/var/log/postern/log"
+    start = m.start("/usr/local/sbin/postern-start", "--log", log)
+    m.wait("postern", "status")
+    first_message(m, "by-hand")
+    out = m.setup("--uninstall", code=111)
+    assert "the suite still runs (pid " in out and m.path("/usr/local/bin/postern").is_symlink()
+    m.run("logrotate", "-f", "/etc/logrotate.d/postern")
+    first_message(m, "rotated")
+    assert "by-hand" not in m.path(log).read_text()
+    assert "event=deliver" in m.path(log).read_text() + m.path(log + ".1").read_text()
+    assert m.path(log).stat().st_size > 0 and m.path(log + ".1").stat().st_size > 0
+    pid = m.run("awk", '$1 == "start" { print $2 }', "/run/postern/roles").strip()
+    m.run("kill", pid)
+    start.wait(30)
+
+
+SCANS = {
+    "s6": (["s6-svscan", "/scan"], ["s6-svstat", "-o", "up"], "true",
+           ["s6-svc", "-r"], ["s6-svc", "-wd", "-T10000", "-d"], ["s6-svc", "-u"]),
+    "runit": (["runsvdir", "/scan"], ["sv", "status"], "run: ",
+              ["sv", "-w30", "restart"], ["sv", "-w30", "stop"], ["sv", "start"]),
+    "daemontools": (["svscan", "/scan"], ["svstat"], ": up ",
+                    ["svc", "-t"], ["svc", "-d"], ["svc", "-u"]),
+}
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_under(machine, name):
+    """Start, mail, status, a changed setting, restart, stop, start, away."""
+    m = machine
+    scan, status, is_up, restart, stop, start = SCANS[name]
+    folder = "/etc/sv/postern"
+    m.run("mkdir", "-p", "/scan")
+    supervisor = m.start(*scan, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wanted = [*WANTED, "--supervisor", name, "--scan", "/scan"]
+    try:
+        assert "which starts it" in m.setup(*wanted)
+        m.wait("postern", "status")
+        assert is_up in m.run(*status, folder)
+        first_message(m, name)
+        current = m.path("/var/log/postern/current")
+        assert "event=start " in current.read_text() and current.owner() == "posternlog"
+        before = m.listing(*LAID)
+        out = m.setup(*wanted)
+        assert f"Service ({name})\n  as it was\n" in out
+        # the supervisor's own state and the log move on
+        still = [r for r in before if "/supervise" not in r and "/var/log" not in r
+                 and "/event" not in r and "/var/spool" not in r and "/var/mail" not in r]
+        after = set(m.listing(*LAID))
+        assert [r for r in still if r not in after] == []
+        assert "had it read the settings" in m.setup(*wanted, "--domain", f"{name}.example")
+        pid = m.run("awk", '$1 == "start" { print $2 }', "/run/postern/roles")
+        m.run(*restart, folder)
+        m.wait("sh", "-c", f'''n=$(awk '$1 == "start" {{ print $2 }}' /run/postern/roles) &&
+            test -n "$n" && test "$n" != {pid.strip()} && postern status''')
+        m.run(*stop, folder)
+        m.wait("sh", "-c", "flock -n /run/postern/lock true")
+        m.run(*start, folder)
+        m.wait("postern", "status")
+        m.setup("--uninstall")
+        m.run("flock", "-n", "/run/postern/lock", "true")
+        assert not m.path(folder).exists() and not m.path("/scan/postern").exists()
+        assert m.path("/var/mail/postern/example.org/alice/new").is_dir()
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+        m.run("rm", "-rf", "/scan")
+
+
+def test_uninstall_leaves_nothing_but_what_is_the_users(machine):
+    m = machine
+    m.setup("--uninstall")
+    left = m.run("find", "/usr/local", "/etc", "-path", "/etc/postern", "-prune", "-o",
+                 "-name", "*postern*", "-print")
+    assert left.split() == []
+    assert m.path("/etc/postern/users/users").read_text().startswith("alice@example.org:")
+    # and all of it is there again after the next one
+    m.setup(*WANTED, "--no-start")
+    assert "mailbox" not in m.setup(*WANTED, "--no-start")
+
+
+def test_another_server_on_the_port_is_told_and_left_alone(machine):
+    m = machine
+    other = m.start("/usr/bin/python3", "-c", "import socket,time; s=socket.socket(); "
+                    "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('0.0.0.0', 25)); s.listen(); time.sleep(60)")
+    try:
+        m.wait("sh", "-c", "grep -q :0019 /proc/net/tcp")
+        out = m.setup(*WANTED, code=1)
+        assert re.search(r"port 25 is taken by python3 \(pid \d+\), which was left alone", out)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+@pytest.mark.parametrize("args, said", [
+    ([], "which HOSTNAME?"),
+    (["localhost"], "a full name"),
+    (["mail.example.org;x"], "a full name"),
+    (["a.example", "b.example"], "more than one HOSTNAME"),
+    (["a.example", "--domain", "x y"], "--domain wants a domain"),
+    (["a.example", "--user", "nobody"], "--user wants"),
+    (["a.example", "--supervisor", "upstart"], "--supervisor is one of"),
+    (["a.example", "--prefix", "relative"], "--prefix wants a full path"),
+    (["a.example", "--import-qmail", "/nonexistent"], "there is no /nonexistent/control"),
+    (["a.example", "--what"], "unknown option --what"),
+    (["a.example", "--uninstall"], "--uninstall wants no HOSTNAME"),
+    (["a.example", "--domain"], "--domain needs a value"),
+])
+def test_wrong_arguments(args, said):
+    done = subprocess.run([TOP / "install/setup", *args], capture_output=True, text=True)
+    assert done.returncode == 100 and said in done.stderr and not done.stdout, done
+
+
+def test_help():
+    out = subprocess.run([TOP / "install/setup", "--help"], capture_output=True, text=True)
+    assert out.returncode == 0 and max(map(len, out.stdout.splitlines())) <= 80
