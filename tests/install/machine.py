@@ -25,21 +25,39 @@ mkdir -p "./$2" "./$3"
 mount --bind "$2" "./$2"
 mount --bind "$3" "./$3"
 ip link set lo up
-exec chroot . sh -c 'echo ready; exec sleep 600'
+# nothing that somebody installed on the machine below
+rm -rf etc/postern var/spool/postern* var/mail/postern var/log/postern etc/sv/postern \
+	usr/local/libexec/postern usr/libexec/postern
+if [ "$4" = no ]; then
+	exec chroot . sh -c 'echo ready; exec sleep 600'
+fi
+mount -t tmpfs tmpfs sys
+mkdir -p sys/fs/cgroup
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+# no service of the machine below
+rm -rf etc/systemd/system/*.wants etc/rc?.d
+ln -sfn /lib/systemd/system/multi-user.target etc/systemd/system/default.target
+for unit in resolved timesyncd networkd; do
+	ln -sfn /dev/null etc/systemd/system/systemd-$unit.service
+done
+echo ready
+container=test exec chroot . /lib/systemd/systemd --log-target=null </dev/null >/dev/null 2>&1
 """
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, systemd=False):
         self.folder = tempfile.mkdtemp(prefix="postern-machine-")
         self.holder = subprocess.Popen(
-            ["unshare", "-mnpfu", "--kill-child", "sh", "-c", PREPARE, "sh",
-             self.folder, str(TOP), str(BUILD)],
+            ["unshare", "-mnpfuC", "--kill-child", "sh", "-c", PREPARE, "sh",
+             self.folder, str(TOP), str(BUILD), "yes" if systemd else "no"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.pid = pathlib.Path(
             f"/proc/{self.holder.pid}/task/{self.holder.pid}/children"
         ).read_text().split()[0]
+        if systemd:
+            self.wait("systemctl", "is-system-running")
 
     def run(self, *args, code=0, timeout=120, **kw):
         """Runs a command there; its output."""
@@ -58,7 +76,7 @@ class Machine:
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "B": str(BUILD), "HOME": "/root"}
         return subprocess.Popen(
-            ["nsenter", "-t", self.pid, "-m", "-n", "-p", "-u", "-r", "-w",
+            ["nsenter", "-t", self.pid, "-m", "-n", "-p", "-u", "-C", "-r", "-w",
              *map(str, args)], env=env, stdin=subprocess.DEVNULL, text=True, **kw)
 
     def setup(self, *args, **kw):

@@ -131,10 +131,14 @@ def test_under(machine, name):
     scan, status, is_up, restart, stop, start = SCANS[name]
     folder = "/etc/sv/postern"
     m.run("mkdir", "-p", "/scan")
-    supervisor = m.start(*scan, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wanted = [*WANTED, "--supervisor", name, "--scan", "/scan"]
-    try:
+    if name != "s6":  # they look every five seconds, s6 when it is told
         assert "which starts it" in m.setup(*wanted)
+    supervisor = m.start(*scan, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        if name == "s6":
+            m.wait("test", "-e", "/scan/.s6-svscan/control")
+            assert "which starts it" in m.setup(*wanted)
         m.wait("postern", "status")
         assert is_up in m.run(*status, folder)
         first_message(m, name)
@@ -165,6 +169,46 @@ def test_under(machine, name):
         supervisor.kill()
         supervisor.wait()
         m.run("rm", "-rf", "/scan")
+
+
+def test_under_systemd():
+    """A real systemd, with the hardened unit: virtual and system users' mail, a
+    program of a user's, reload, restart after a crash, stop, away."""
+    with Machine(systemd=True) as m:
+        out = m.setup(*WANTED)
+        assert "Service (systemd)\n  enabled postern.service\n  started postern" in out
+        m.run("postern", "status")  # Type=notify: it is ready now
+        first_message(m, "systemd")
+        assert "Service (systemd)\n  as it was\n" in m.setup(*WANTED)
+        # home, a program below it, and /tmp can be written; /usr and /etc not
+        m.run("useradd", "-m", "-u", "4242", "carol")
+        m.path("/home/carol/.qmail").write_text(
+            "./Maildir/\n| cat >/tmp/carol; touch /etc/carol /usr/carol; true\n")
+        m.run("chown", "-R", "carol:", "/home/carol")
+        assert "had postern.service read the settings" in m.setup(
+            *WANTED, "--domain", "example.net")
+        m.wait("postern", "why", "carol@example.net")
+        m.run("/usr/bin/python3", "-c", """
+import smtplib, socket
+socket.getfqdn = lambda name="": "client.test"
+with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
+    s.sendmail("x@elsewhere.test", ["carol@example.net"], "Subject: x\\r\\n\\r\\nhi\\r\\n")
+""")
+        m.wait("sh", "-c", "test -s /tmp/carol && ls /home/carol/Maildir/new/*")
+        assert not m.path("/etc/carol").exists() and not m.path("/usr/carol").exists()
+        log = m.run("journalctl", "--no-pager", "-u", "postern")
+        assert "event=deliver" in log and "level=error" not in log, log
+        pid = m.run("systemctl", "show", "-P", "MainPID", "postern").strip()
+        m.run("kill", "-9", pid)
+        m.wait("sh", "-c", f"""test "$(systemctl show -P MainPID postern)" != {pid} &&
+            postern status""")
+        first_message(m, "after-kill")
+        m.run("systemctl", "stop", "postern")
+        m.run("flock", "-n", "/run/postern/lock", "true")
+        m.run("systemctl", "start", "postern")
+        m.setup("--uninstall")
+        m.run("systemctl", "status", "postern", code=4)  # no such unit
+        m.run("flock", "-n", "/run/postern/lock", "true")
 
 
 def test_uninstall_leaves_nothing_but_what_is_the_users(machine):
