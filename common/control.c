@@ -87,6 +87,10 @@ const struct control_setting control_settings[] = {
 	    "added to hosts without a dot there; default: nothing"),
 	LINE("plusdomain", NULL, "what user@host+ there ends in"),
 	LINE("idhost", NULL, "behind the @ of Message-IDs; default: me"),
+	NUMBER("dropmessages", "1000", 0, 100000,
+	    "messages of a user that wait in the drop box, at most"),
+	NUMBER("dropbytes", "104857600", 0, 1ull << 40,
+	    "bytes of a user that wait in the drop box, at most"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),
 	NUMBER("timeoutconnect", "60", 1, 3600,

@@ -17,6 +17,8 @@ static const char *const places[] = {
 	[LAYOUT_RUN] = "/run/postern",
 	[LAYOUT_MAIL] = "/var/mail/postern",
 	[LAYOUT_LOG] = "/var/log/postern",
+	[LAYOUT_DROP] = "/var/spool/postern-drop",
+	[LAYOUT_DROP_NEW] = "/var/spool/postern-drop/new",
 };
 
 static char paths[N_ELEMENTS(places)][PATH_ROOM];

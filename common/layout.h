@@ -13,7 +13,9 @@ enum layout_place {
 	LAYOUT_SPOOL,	/* /var/spool/postern: queued's alone */
 	LAYOUT_RUN,	/* /run/postern: sockets, the list of running roles */
 	LAYOUT_MAIL,	/* /var/mail/postern: virtual mailboxes */
-	LAYOUT_LOG	/* /var/log/postern: the log, where it is files */
+	LAYOUT_LOG,	/* /var/log/postern: the log, where it is files */
+	LAYOUT_DROP,	/* /var/spool/postern-drop: the drop box, pickup's */
+	LAYOUT_DROP_NEW /* its folder that postern-queue writes to */
 };
 
 /* Reads POSTERN_ROOT; call once, first thing in main.  Dies (100) when it is

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,17 +23,19 @@
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
+#include "common/facts.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/log.h"
-#include "common/packet.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
+#include "inject/dropbox.h"
+#include "inject/dropfile.h"
 #include "inject/lines.h"
 #include "inject/mailbox.h"
 #include "inject/outlet.h"
 #include "inject/paths.h"
-#include "inject/queue_exit.h"
+#include "inject/queue_end.h"
 
 static const char help[] =
     "usage: postern-queue [--timeout MINUTES]\n"
@@ -47,85 +50,39 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(recvfrom, "queued's answer"),
 };
 
+/* Of the folder below the drop box, and nothing else. */
+static const struct sandbox_rule drop_rules[] = {
+	ALLOW(poll, "waits with a deadline"),
+	ALLOW(newfstatat, "the user's other files there: the quota"),
+	ALLOW(fsync, "the message, and its name"),
+	ALLOW(renameat2, "its name"),
+	ALLOW(unlinkat, "a message that is given up"),
+};
+
 enum {
 	TIMEOUT_MINUTES = 24 * 60, /* qmail-queue's day */
 	ANSWER_MS = 600 * 1000,
-	REPORT_MS = 10 * 1000,
-	REPORT_LINE = 512,
-	LOWEST_REPORT_FD = 3,
-	HIGHEST_FD = 1023,
+	MISTAKE = 400,
+	CHECK_EVERY = 1024 * 1024, /* bytes between two looks at the quota */
 	READ = LIMIT_FRAME
 };
 
 static struct {
-	int report_fd; /* -1: none */
+	uid_t uid; /* the caller's */
 	bool has_facts;
+	bool drops;	  /* into the drop box: queued is not there */
 	struct buf facts; /* as packed in frame P */
-	char facts_space[LIMIT_SID + LIMIT_PEER + 16];
-	uint64_t minutes, databytes;
+	char facts_space[FACTS_ROOM];
+	uint64_t minutes, databytes, drop_messages, drop_bytes;
 	struct buf me, host;
 	char me_space[LIMIT_DOMAIN + 1], host_space[LIMIT_DOMAIN + 1];
 	struct outlet outlet;
-	uint64_t size; /* of the message, as it came */
+	uint64_t size;	  /* of the message, as it came */
+	uint64_t checked; /* written when the quota was looked at */
 	unsigned recipients;
 	char answer[FRAME_ROOM(LIMIT_REPORT)];
-} self = { .report_fd = -1 };
-
-/* ---- the end ---- */
-
-/* Tells how it went, in one line, on the caller's descriptor; without one
- * what went wrong on standard error. */
-static void
-report(char verdict, struct str text)
-{
-	char line[REPORT_LINE];
-	struct buf b = BUF_ON(line);
-	int fd = self.report_fd;
-
-	if (fd < 0 && verdict == 'K')
-		return;
-	if (fd < 0) {
-		fd = STDERR_FILENO;
-		buf_puts(&b, "postern-queue: ");
-	} else {
-		buf_putc(&b, verdict);
-	}
-	log_safe(&b, text, sizeof(line) - b.n - 1);
-	buf_putc(&b, '\n');
-	if (io_wait(fd, true, REPORT_MS) <= 0)
-		return; /* nobody reads it; the exit code says it, too */
-	ssize_t n = write(fd, b.p, b.n);
-	(void)n;
-}
-
-static _Noreturn void
-finish(int code, char verdict, struct str text)
-{
-	report(verdict, text);
-	_exit(code);
-}
-
-static _Noreturn void
-fail(enum queue_exit code, const char *text)
-{
-	char verdict = code >= 11 && code <= 40 ? 'D' : 'Z';
-
-	finish(code, verdict, str_of(text));
-}
-
-/* The same with what errno says. */
-static _Noreturn void
-fail_errno(enum queue_exit code, const char *text)
-{
-	char space[REPORT_LINE];
-	struct buf b = BUF_ON(space);
-	const char *error = strerror(errno);
-
-	buf_puts(&b, text);
-	buf_puts(&b, ": ");
-	buf_puts(&b, error);
-	finish(code, 'Z', buf_str(&b));
-}
+	struct dropbox box;
+} self;
 
 /* ---- what the caller left us ---- */
 
@@ -141,7 +98,7 @@ check_descriptors(void)
 			fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
 			_exit(QUEUE_EXIT_READ);
 		if (fd != STDERR_FILENO)
-			fail(QUEUE_EXIT_READ,
+			queue_fail(QUEUE_EXIT_READ,
 			    "4.3.0 fd 0 (the message) or 1 (the envelope) "
 			    "is not open");
 	}
@@ -162,16 +119,6 @@ reset_signals(void)
 	umask(027);
 }
 
-static void
-parse_report_fd(struct str s)
-{
-	uint64_t fd;
-
-	if (s.n > 0 && str_u64(s, HIGHEST_FD, &fd) && fd >= LOWEST_REPORT_FD &&
-	    fcntl((int)fd, F_GETFD) >= 0)
-		self.report_fd = (int)fd;
-}
-
 /* "SID PEER-IP-OR-- RELAY" */
 static void
 parse_facts(struct str s)
@@ -184,11 +131,12 @@ parse_facts(struct str s)
 	if (!str_cut(s, ' ', &sid, &s) || !str_cut(s, ' ', &peer, &relay) ||
 	    sid.n == 0 || sid.n > LIMIT_SID || peer.n > LIMIT_PEER ||
 	    (!str_eq(relay, STR("0")) && !str_eq(relay, STR("1"))))
-		fail(QUEUE_EXIT_BUG,
+		queue_fail(QUEUE_EXIT_BUG,
 		    "4.3.0 POSTERN_QUEUE_FACTS is not \"SID PEER RELAY\"");
-	packet_str(&self.facts, sid);
-	packet_str(&self.facts, str_eq(peer, STR("-")) ? STR("") : peer);
-	packet_u8(&self.facts, relay.p[0] == '1');
+	const struct facts facts = { .sid = sid,
+		.peer_ip = str_eq(peer, STR("-")) ? STR("") : peer,
+		.relay = relay.p[0] == '1' };
+	facts_put(&self.facts, &facts);
 	self.has_facts = true;
 }
 
@@ -199,26 +147,26 @@ drop_group(void)
 	gid_t own = getgid();
 
 	if (setresgid(own, own, own) < 0 || getegid() != own)
-		fail(QUEUE_EXIT_BUG, "4.3.0 cannot give the group back");
+		queue_fail(QUEUE_EXIT_BUG, "4.3.0 cannot give the group back");
 }
 
 static void
 take_environment(void)
 {
-	parse_report_fd(str_of(getenv("POSTERN_QUEUE_REPORT")));
+	queue_end_report_to(str_of(getenv("POSTERN_QUEUE_REPORT")));
 	parse_facts(str_of(getenv("POSTERN_QUEUE_FACTS")));
 	/* another root is the caller's own: so are its rights there */
 	if (getenv("POSTERN_ROOT") != NULL && getauxval(AT_SECURE) != 0)
 		drop_group();
 	layout_init();
 	if (clearenv() != 0)
-		fail(QUEUE_EXIT_MEMORY, "4.3.2 Out of memory");
+		queue_fail(QUEUE_EXIT_MEMORY, "4.3.2 Out of memory");
 }
 
 static _Noreturn void
 usage(void)
 {
-	finish(EXITCODE_PERMANENT, 'D',
+	queue_end(EXITCODE_PERMANENT, 'D',
 	    STR("usage: postern-queue [--timeout MINUTES]"));
 }
 
@@ -242,7 +190,7 @@ parse_arguments(int argc, char **argv)
 static void
 on_mistake(const char *file, unsigned line, const char *what)
 {
-	char space[REPORT_LINE];
+	char space[MISTAKE];
 	struct buf b = BUF_ON(space);
 
 	(void)line;
@@ -250,7 +198,7 @@ on_mistake(const char *file, unsigned line, const char *what)
 	buf_puts(&b, file);
 	buf_puts(&b, ": ");
 	buf_puts(&b, what);
-	finish(QUEUE_EXIT_CONFIG, 'Z', buf_str(&b));
+	queue_end(QUEUE_EXIT_CONFIG, 'Z', buf_str(&b));
 }
 
 static void
@@ -262,13 +210,15 @@ load_settings(void)
 	self.me = BUF_ON(self.me_space);
 	self.host = BUF_ON(self.host_space);
 	if (dirfd < 0)
-		fail_errno(QUEUE_EXIT_CONFIG,
+		queue_fail_errno(QUEUE_EXIT_CONFIG,
 		    "4.3.5 the control directory cannot be read");
 	control_on_mistake(on_mistake);
 	if (control_number(dirfd, "databytes", &self.databytes) < 0 ||
+	    control_number(dirfd, "dropmessages", &self.drop_messages) < 0 ||
+	    control_number(dirfd, "dropbytes", &self.drop_bytes) < 0 ||
 	    control_line(dirfd, "me", &self.me) < 0 ||
 	    control_line(dirfd, "envnoathost", &self.host) < 0)
-		fail(QUEUE_EXIT_CONFIG, "4.3.5 bad configuration");
+		queue_fail(QUEUE_EXIT_CONFIG, "4.3.5 bad configuration");
 	close(dirfd);
 }
 
@@ -284,25 +234,89 @@ connect_to_queued(void)
 	(void)layout_file(LAYOUT_RUN, "queue", &path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
+		queue_fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
 	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0) {
 		if (io_nonblock(fd, true) < 0)
-			fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
+			queue_fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
 		return fd;
 	}
 	if (errno != ENOENT && errno != ECONNREFUSED)
-		fail_errno(QUEUE_EXIT_NETWORK,
+		queue_fail_errno(QUEUE_EXIT_NETWORK,
 		    "4.3.0 postern-queued cannot be reached");
 	close(fd);
 	return -1;
 }
 
 static void
-enter_sandbox(void)
+discard(void)
 {
+	dropbox_discard(&self.box);
+}
+
+/* Why the drop box cannot be written to. */
+static _Noreturn void
+fail_drop_box(void)
+{
+	if (errno == EDQUOT)
+		queue_fail(QUEUE_EXIT_WRITE,
+		    "4.2.2 Postern is stopped, and your messages in its drop "
+		    "box are as many as control/dropmessages and dropbytes "
+		    "allow; try again when it runs");
+	if (errno == EACCES && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		queue_fail(QUEUE_EXIT_DROP_BOX,
+		    "4.3.0 Postern is stopped, and its drop box is closed to "
+		    "programs that run with no_new_privs; try again when it "
+		    "runs");
+	if (errno == EACCES)
+		queue_fail(QUEUE_EXIT_DROP_BOX,
+		    "4.3.0 Postern is stopped, and postern-queue has not the "
+		    "group of its drop box (postern check says what is "
+		    "wrong); try again when it runs");
+	queue_fail_errno(QUEUE_EXIT_DROP_BOX,
+	    "4.3.0 Postern is stopped, and its drop box cannot be used");
+}
+
+/* The temporary file, made before anything is read. */
+static int
+open_drop_box(void)
+{
+	if (self.has_facts)
+		queue_fail(QUEUE_EXIT_NETWORK,
+		    "4.3.0 Postern is stopped: nobody to tell facts");
+	if (dropbox_open(&self.box, self.drop_messages, self.drop_bytes) < 0 ||
+	    dropbox_begin(&self.box) < 0)
+		fail_drop_box();
+	queue_end_first(discard);
+	return self.box.fd;
+}
+
+/* The most that the file may hold: no more than the caller's own limit, which
+ * none but root can raise. */
+static uint64_t
+file_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_FSIZE, &r) < 0)
+		queue_fail_errno(QUEUE_EXIT_BUG, "4.3.0 RLIMIT_FSIZE");
+	return r.rlim_max < self.drop_bytes ? r.rlim_max : self.drop_bytes;
+}
+
+/* The group stays with one who writes to the drop box, for the file's name is
+ * given last; all that is left to do with it is in drop_rules. */
+static void
+enter_sandbox(bool drops)
+{
+	const struct sandbox_dir dirs[] = {
+		{ .fd = drops ? self.box.dirfd : -1, .write = true },
+	};
 	const struct sandbox sandbox = { .role = "queue",
-		.rules = rules,
-		.rule_count = N_ELEMENTS(rules),
+		.rules = drops ? drop_rules : rules,
+		.rule_count =
+		    drops ? N_ELEMENTS(drop_rules) : N_ELEMENTS(rules),
+		.dirs = dirs,
+		.dir_count = N_ELEMENTS(dirs),
+		.max_file = drops ? file_limit() : 0,
 		.silent = true };
 
 	sandbox_enter(&sandbox);
@@ -311,10 +325,16 @@ enter_sandbox(void)
 static _Noreturn void
 fail_write(void)
 {
+	if (self.drops && errno == EDQUOT)
+		fail_drop_box();
+	if (self.drops)
+		queue_fail_errno(QUEUE_EXIT_WRITE,
+		    "4.3.1 Postern is stopped, and its drop box cannot be "
+		    "written");
 	if (errno == ETIMEDOUT)
-		fail(QUEUE_EXIT_TIMEOUT,
+		queue_fail(QUEUE_EXIT_TIMEOUT,
 		    "4.4.2 postern-queued took no more for too long");
-	fail(QUEUE_EXIT_LOST,
+	queue_fail(QUEUE_EXIT_LOST,
 	    self.has_facts
 		? "4.3.0 postern-queued ended, or takes no facts of this user"
 		: "4.3.0 postern-queued ended; try again");
@@ -324,6 +344,11 @@ static void
 put(char type, struct str payload)
 {
 	if (outlet_put(&self.outlet, type, payload) < 0)
+		fail_write();
+	if (!self.drops || self.outlet.written < self.checked + CHECK_EVERY)
+		return;
+	self.checked = self.outlet.written;
+	if (dropbox_check(&self.box) < 0)
 		fail_write();
 }
 
@@ -337,13 +362,13 @@ read_some(int fd, char *p, size_t cap)
 		int ready =
 		    io_wait(fd, false, outlet_left_ms(self.outlet.deadline_ms));
 		if (ready == 0)
-			fail(QUEUE_EXIT_TIMEOUT,
+			queue_fail(QUEUE_EXIT_TIMEOUT,
 			    "4.4.2 the message or its envelope did not end");
 		ssize_t n = ready < 0 ? -1 : read(fd, p, cap);
 		if (n >= 0)
 			return (size_t)n;
 		if (errno != EINTR && errno != EAGAIN)
-			fail_errno(QUEUE_EXIT_READ,
+			queue_fail_errno(QUEUE_EXIT_READ,
 			    fd == STDIN_FILENO
 				? "4.3.0 the message (fd 0) cannot be read"
 				: "4.3.0 the envelope (fd 1) cannot be read");
@@ -359,7 +384,7 @@ put_received(struct buf *out)
 	buf_puts(out, " (postern-queue ");
 	buf_put_u64(out, (uint64_t)getpid());
 	buf_puts(out, " invoked by uid ");
-	buf_put_u64(out, getuid());
+	buf_put_u64(out, self.uid);
 	buf_puts(out, ");\n\t");
 	clock_put_rfc5322(out, clock_now());
 	buf_putc(out, '\n');
@@ -370,7 +395,7 @@ count_bytes(size_t n)
 {
 	self.size += n;
 	if (self.databytes != 0 && self.size > self.databytes)
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.3.4 Message too big (control/databytes)");
 }
 
@@ -381,15 +406,15 @@ check_lines(enum lines_status status)
 	case LINES_OK:
 		return;
 	case LINES_CR:
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.6.0 The message holds a CR that ends no line; "
 		    "lines must end in LF, or all in CRLF");
 	case LINES_MIXED:
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.6.0 Some lines of the message end in CRLF, others in "
 		    "LF; make them alike");
 	case LINES_NUL:
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.6.0 The message holds a NUL byte; encode it (MIME)");
 	}
 }
@@ -437,13 +462,14 @@ send_path(char type, struct str raw)
 			: mailbox_put(&out, raw, buf_str(&self.host));
 
 	if (status == ADDRESS_TOO_LONG)
-		fail(QUEUE_EXIT_ADDRESS_LONG, "5.1.3 An address is too long");
+		queue_fail(
+		    QUEUE_EXIT_ADDRESS_LONG, "5.1.3 An address is too long");
 	if (status == ADDRESS_SYNTAX)
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    type == 'F' ? "5.1.7 The sender is no mail address"
 				: "5.1.3 A recipient is no mail address");
 	if (type == 'T' && ++self.recipients > LIMIT_RECIPIENTS)
-		fail(QUEUE_EXIT_REFUSED,
+		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.5.3 More than 1000 recipients; send it in parts");
 	put(type, buf_str(&out));
 }
@@ -465,11 +491,11 @@ take_envelope(struct paths *paths, struct str in)
 		case PATHS_END:
 			return true;
 		case PATHS_BAD:
-			fail(QUEUE_EXIT_ENVELOPE,
+			queue_fail(QUEUE_EXIT_ENVELOPE,
 			    "4.3.0 The envelope (fd 1) is not F, sender, NUL, "
 			    "T, recipient, NUL ..., NUL");
 		case PATHS_LONG:
-			fail(QUEUE_EXIT_ADDRESS_LONG,
+			queue_fail(QUEUE_EXIT_ADDRESS_LONG,
 			    "5.1.3 An address is too long");
 		}
 	}
@@ -487,13 +513,13 @@ send_envelope(void)
 
 		/* what wrote it has died: qmail-queue says so, too */
 		if (n == 0)
-			fail(QUEUE_EXIT_READ,
+			queue_fail(QUEUE_EXIT_READ,
 			    "4.3.0 The envelope (fd 1) ends too early");
 		whole =
 		    take_envelope(&paths, (struct str){ .p = space, .n = n });
 	}
 	if (self.recipients == 0)
-		fail(QUEUE_EXIT_REFUSED, "5.5.1 No recipient");
+		queue_fail(QUEUE_EXIT_REFUSED, "5.5.1 No recipient");
 }
 
 /* ---- the answer ---- */
@@ -520,7 +546,7 @@ wait_for_answer(void)
 	    io_wait(self.outlet.fd, false, left < ANSWER_MS ? left : ANSWER_MS);
 
 	if (ready == 0)
-		fail(QUEUE_EXIT_TIMEOUT,
+		queue_fail(QUEUE_EXIT_TIMEOUT,
 		    "4.4.2 postern-queued did not answer in time");
 	if (ready < 0)
 		fail_write();
@@ -548,11 +574,34 @@ take_answer(void)
 		    buf_str(&in), LIMIT_REPORT, &verdict, &text, &used);
 		if (status == FRAME_OK &&
 		    (verdict == 'K' || verdict == 'Z' || verdict == 'D'))
-			finish(code_of(verdict, text), verdict, text);
+			queue_end(code_of(verdict, text), verdict, text);
 		if (status != FRAME_MORE)
-			fail(QUEUE_EXIT_LOST,
+			queue_fail(QUEUE_EXIT_LOST,
 			    "4.3.0 postern-queued does not speak our language");
 	}
+}
+
+/* What stands in front of the message. */
+static void
+put_head(void)
+{
+	char space[16];
+	struct buf head = BUF_ON(space);
+
+	if (self.drops) {
+		dropfile_put_head(&head, self.box.name.uid);
+		put('Q', buf_str(&head));
+	} else if (self.has_facts) {
+		put('P', buf_str(&self.facts));
+	}
+}
+
+static _Noreturn void
+publish(void)
+{
+	if (dropbox_publish(&self.box) < 0)
+		fail_write();
+	queue_end(QUEUE_EXIT_DONE, 'K', STR(""));
 }
 
 int
@@ -561,23 +610,26 @@ main(int argc, char **argv)
 	reset_signals();
 	check_descriptors();
 	log_init("queue");
+	self.uid = getuid(); /* the sandbox does not tell */
 	parse_arguments(argc, argv);
 	take_environment();
 	load_settings();
 	int64_t deadline = clock_mono_ms() + (int64_t)self.minutes * 60000;
 	int fd = connect_to_queued();
-	if (fd < 0)
-		fail(QUEUE_EXIT_DROP_BOX,
-		    "4.3.0 Postern is stopped; try again when it runs");
-	drop_group();
+	self.drops = fd < 0;
+	if (self.drops)
+		fd = open_drop_box();
+	else
+		drop_group();
 	outlet_init(&self.outlet, fd, deadline);
-	enter_sandbox();
-	if (self.has_facts)
-		put('P', buf_str(&self.facts));
+	enter_sandbox(self.drops);
+	put_head();
 	send_message();
 	send_envelope();
 	put('C', STR(""));
 	if (outlet_flush(&self.outlet) < 0)
 		fail_write();
+	if (self.drops)
+		publish();
 	take_answer();
 }

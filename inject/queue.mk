@@ -1,5 +1,7 @@
 # postern-queue: set-gid, and run for every message of this host's programs
 PROGS += postern-queue
-queue_PURE := inject/lines.o inject/mailbox.o inject/paths.o
+queue_PURE := inject/lines.o inject/mailbox.o inject/paths.o inject/dropname.o \
+	inject/dropfile.o
 postern-queue_STATIC := yes
-postern-queue_OBJS := inject/queue.o inject/outlet.o $(queue_PURE)
+postern-queue_OBJS := inject/queue.o inject/queue_end.o inject/outlet.o \
+	inject/dropbox.o $(queue_PURE)

@@ -27,6 +27,7 @@ static const struct {
 	{ NULL, "queued",
 	    "accepted into the queue: from <%{sender}>, %{size} bytes, "
 	    "%{nrcpt} recipient(s)" },
+	{ NULL, "picked-up", "was in the drop box, handed in by uid %{uid}" },
 	{ NULL, "attempt",
 	    "attempt %{attempt} for %{rcpt}%{host| at $}, connected in "
 	    "%{connect} ms" },

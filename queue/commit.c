@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/clock.h"
 #include "queue/change.h"
+#include "queue/drops.h"
 #include "queue/fill.h"
 #include "queue/found.h"
 #include "queue/room.h"
@@ -123,6 +124,13 @@ is_old_bounce(const struct draft *d)
 	return true;
 }
 
+/* True when d is a file of the drop box that was taken before. */
+static bool
+is_old_drop(struct draft *d)
+{
+	return d->dropped && drops_find(spool, d->drop_key, &d->id);
+}
+
 /* False: not in this batch. */
 static bool
 gather_small(struct draft *d)
@@ -164,6 +172,8 @@ gather_drafts(struct queue *q)
 		if (d->verdict == 'K' && is_old_bounce(d)) {
 			d->id = d->finishes;
 			d->finishes = 0;
+		} else if (d->verdict == 'K' && is_old_drop(d)) {
+			; /* answered with the first one's id */
 		} else if (d->verdict == 'K' && d->fd >= 0) {
 			(void)take(q);
 			gather_large(d);
@@ -185,7 +195,7 @@ log_queued(const struct draft *d)
 		return;
 	LOG(INFO, "queued", F_ID(d->id), F_STR("sid", e.sid),
 	    F_STR("sender", e.sender), F_NUM("size", d->size),
-	    F_NUM("nrcpt", d->recipient_count));
+	    F_NUM("nrcpt", envelope_addresses(&e)));
 }
 
 static void
@@ -228,6 +238,8 @@ apply_drafts(uint32_t number)
 		struct segment *seg = journal_at(&spool->journal, number);
 		ledger_push(&spool->ledger, &seg->live, d->slot);
 		apply_finished(d, number);
+		if (d->dropped)
+			drops_add(d->drop_key, d->id);
 	}
 	(void)stream_run(); /* the answers first */
 	for (struct draft *d = in_batch.first; d != NULL; d = d->next)
@@ -370,6 +382,8 @@ commit_published(struct draft *d, int error)
 	if (d->slot != LEDGER_NONE) {
 		ledger_at(&spool->ledger, d->slot)->flags = LEDGER_FILE;
 		d->named = true;
+		if (d->dropped)
+			drops_add(d->drop_key, d->id);
 	} else {
 		unpublish(d, error);
 	}

@@ -150,6 +150,39 @@ draft_sender(struct draft *d, const struct spool *s, struct str sender)
 	memcpy(d->sender, sender.p, sender.n);
 }
 
+static bool
+add_recipient(struct draft *d, const struct spool *s, struct str address)
+{
+	char text[LIMIT_ADDRESS + 4];
+	struct buf b = BUF_ON(text);
+	packet_str(&b, address);
+	if (!bytes_put(&d->recipients, buf_str(&b))) {
+		draft_refuse(d, s, 'Z', no_memory);
+		return false;
+	}
+	d->recipient_count++;
+	return true;
+}
+
+static uint32_t
+address_count(const struct draft *d)
+{
+	return d->recipient_count - (d->dropped ? 1 : 0);
+}
+
+void
+draft_drop(struct draft *d, const struct spool *s, uint64_t key)
+{
+	char text[LIMIT_ADDRESS];
+	struct buf b = BUF_ON(text);
+	envelope_put_drop(&b, key);
+	if (!add_recipient(d, s, buf_str(&b)))
+		return;
+	d->dropped = true;
+	d->drop_key = key;
+	d->flags |= ENVELOPE_DROPPED;
+}
+
 void
 draft_recipient(struct draft *d, const struct spool *s, struct str address)
 {
@@ -159,18 +192,10 @@ draft_recipient(struct draft *d, const struct spool *s, struct str address)
 		draft_refuse(d, s, 'D', bad_recipient);
 		return;
 	}
-	if (d->recipient_count == LIMIT_RECIPIENTS) {
+	if (address_count(d) == LIMIT_RECIPIENTS)
 		draft_refuse(d, s, 'Z', too_many);
-		return;
-	}
-	char text[LIMIT_ADDRESS + 4];
-	struct buf b = BUF_ON(text);
-	packet_str(&b, address);
-	if (!bytes_put(&d->recipients, buf_str(&b))) {
-		draft_refuse(d, s, 'Z', no_memory);
-		return;
-	}
-	d->recipient_count++;
+	else
+		(void)add_recipient(d, s, address);
 }
 
 void
@@ -288,7 +313,7 @@ draft_close(struct draft *d, const struct spool *s, struct str sid)
 {
 	if (d->verdict != 'K')
 		return false;
-	if (!d->has_sender || d->recipient_count == 0) {
+	if (!d->has_sender || address_count(d) == 0) {
 		draft_refuse(d, s, 'D', incomplete);
 		return false;
 	}

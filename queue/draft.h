@@ -24,6 +24,8 @@ struct draft {
 	const char *why; /* the text to 'Z' and 'D' */
 	bool bounce;	 /* may use the journal's reserve */
 	bool has_sender;
+	bool dropped; /* it is that file of the drop box */
+	uint64_t drop_key;
 	uint8_t flags; /* of envelope.h */
 	uint16_t sender_n;
 	uint32_t recipient_count;
@@ -51,6 +53,8 @@ void draft_refuse(
 /* Refuses for now, oldest first, those that have been arriving for long, until
  * all buffers hold no more than `memory`. */
 void draft_relieve(const struct spool *, size_t memory);
+/* The first that is said of it: it comes from the drop box. */
+void draft_drop(struct draft *, const struct spool *, uint64_t key);
 void draft_sender(struct draft *, const struct spool *, struct str);
 void draft_recipient(struct draft *, const struct spool *, struct str);
 void draft_body(struct draft *, const struct spool *, struct str);

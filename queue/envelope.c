@@ -67,8 +67,34 @@ envelope_open(struct str in, struct envelope *e)
 	e->finishes = packet_get_u64(&p);
 	e->finished = packet_get_str(&p, sizeof(uint32_t) * ENVELOPE_FINISHED);
 	return !p.bad && e->finished.n % sizeof(uint32_t) == 0 &&
-	       get_strings(&p, LIMIT_RECIPIENTS, &e->recipients) &&
+	       get_strings(&p, LIMIT_RECIPIENTS + 1, &e->recipients) &&
 	       e->recipients.count > 0;
+}
+
+uint32_t
+envelope_addresses(const struct envelope *e)
+{
+	bool dropped = (e->flags & ENVELOPE_DROPPED) != 0;
+	return e->recipients.count - (dropped ? 1 : 0);
+}
+
+void
+envelope_put_drop(struct buf *b, uint64_t key)
+{
+	buf_put_hex64(b, key);
+	buf_puts(b, "@drop.invalid");
+}
+
+bool
+envelope_drop(const struct envelope *e, uint64_t *key)
+{
+	struct strings row = e->recipients;
+	struct str first;
+	struct str hex;
+	struct str rest;
+	return (e->flags & ENVELOPE_DROPPED) != 0 &&
+	       strings_next(&row, &first) && str_cut(first, '@', &hex, &rest) &&
+	       str_hex64(hex, key);
 }
 
 uint32_t

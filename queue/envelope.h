@@ -12,12 +12,16 @@
 enum {
 	ENVELOPE_8BIT =
 	    2, /* flag: the body has bytes over 0x7f (as in notes) */
+	/* flag: it came from the drop box, and the first recipient is not one,
+	 * but the file there: finished when that is gone */
+	ENVELOPE_DROPPED = 4,
 	/* recipients of a message, those that replaced others included */
 	ENVELOPE_RECIPIENTS = 16384,
 	ENVELOPE_FINISHED = 4096, /* recipients that one message finishes */
 	/* all but the recipients */
 	ENVELOPE_HEAD = 512 + 4 * ENVELOPE_FINISHED,
-	ENVELOPE_MAX = ENVELOPE_HEAD + LIMIT_RECIPIENTS * (LIMIT_ADDRESS + 4),
+	ENVELOPE_MAX =
+	    ENVELOPE_HEAD + (LIMIT_RECIPIENTS + 1) * (LIMIT_ADDRESS + 4),
 	ENVELOPE_MARK = 13 /* bytes of one mark */
 };
 
@@ -46,6 +50,12 @@ struct envelope {
 void envelope_put_head(struct buf *, const struct envelope *);
 /* Views into `in`.  False: not an envelope, or over a limit. */
 bool envelope_open(struct str in, struct envelope *);
+/* How many recipients it has that are addresses. */
+uint32_t envelope_addresses(const struct envelope *);
+/* What stands for the file with this key in the drop box. */
+void envelope_put_drop(struct buf *, uint64_t key);
+/* True, and the key of its file, for a message from the drop box. */
+bool envelope_drop(const struct envelope *, uint64_t *key);
 /* The i-th number in e->finished. */
 uint32_t envelope_finished(const struct envelope *, size_t i);
 

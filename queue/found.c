@@ -13,6 +13,7 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "queue/drops.h"
 #include "queue/messfile.h"
 
 /* The bit of an id in the list that says: read already. */
@@ -208,6 +209,8 @@ take_file(struct spool *s, uint64_t id)
 	if (!take_entries(e, &f, s->key))
 		die(EXITCODE_TEMPORARY, "recovery", ENOMEM);
 	e->flags |= LEDGER_FILE;
+	if (!ledger_is_done(e, 0))
+		drops_found(&f.envelope, id);
 	messfile_close(&f);
 	if (s->recovering)
 		return true; /* its record may come, and its end with it */

@@ -40,8 +40,8 @@ describe(char out[WHAT], const char *head, uint64_t id,
 	(void)snprintf(out, WHAT,
 	    "%s %016" PRIx64 ": from <%.*s>, %" PRIu32 " recipient%s, %" PRIu64
 	    " bytes",
-	    head, id, (int)e->sender.n, e->sender.p, e->recipients.count,
-	    e->recipients.count == 1 ? "" : "s", size);
+	    head, id, (int)e->sender.n, e->sender.p, envelope_addresses(e),
+	    envelope_addresses(e) == 1 ? "" : "s", size);
 }
 
 static bool

@@ -169,9 +169,12 @@ next_row(struct roster *r)
 
 /* The next unfinished recipient from number `from` on. */
 static bool
-next_recipient(struct roster *r, const struct ledger_entry *e, uint32_t from,
+next_recipient(struct roster *r, const struct note *n, uint32_t from,
     uint32_t *idx, struct str *address)
 {
+	/* the file in the drop box is nobody to deliver to */
+	if (from == 0 && (n->env.flags & ENVELOPE_DROPPED) != 0)
+		from = 1;
 	for (;;) {
 		if (!strings_next(&r->row, address)) {
 			if (!next_row(r))
@@ -179,7 +182,7 @@ next_recipient(struct roster *r, const struct ledger_entry *e, uint32_t from,
 			continue;
 		}
 		*idx = r->idx++;
-		if (*idx >= from && !ledger_is_done(e, *idx))
+		if (*idx >= from && !ledger_is_done(n->e, *idx))
 			return true;
 	}
 }
@@ -212,12 +215,12 @@ note_put(const struct note *n, struct buf *b, uint32_t *idx, bool *more)
 	struct str address;
 	bool first = *idx == 0;
 	uint32_t count = 0;
-	bool have = next_recipient(&r, n->e, *idx, idx, &address);
+	bool have = next_recipient(&r, n, *idx, idx, &address);
 	while (have && address.n + 2 * sizeof(*idx) <= buf_room(&g)) {
 		packet_u32(&g, *idx);
 		packet_str(&g, address);
 		count++;
-		have = next_recipient(&r, n->e, 0, idx, &address);
+		have = next_recipient(&r, n, 0, idx, &address);
 	}
 	*more = have;
 	uint8_t held = (n->e->flags & LEDGER_PARKED) != 0 ? NOTE_HELD : 0;

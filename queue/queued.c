@@ -131,6 +131,8 @@ on_link(struct str peer, int fd)
 		teller_link(fd);
 	} else if (str_eq(peer, STR("bounce"))) {
 		stream_bounce_link(fd);
+	} else if (str_eq(peer, STR("pickup"))) {
+		stream_pickup_link(fd);
 	} else if (str_starts(peer, STR("listen"))) {
 		announce_link(fd);
 	} else {

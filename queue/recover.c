@@ -15,6 +15,7 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "queue/drops.h"
 #include "queue/found.h"
 
 enum { SALVAGE_MAX = 1024 * 1024 };
@@ -71,6 +72,7 @@ take_message(struct spool *s, struct segment *seg, uint64_t offset,
 		return;
 	}
 	keep_finished(r->id, &env, seg->number);
+	drops_found(&env, r->id);
 	/* it and the records behind it know all that a file does: settle makes
 	 * that anew, and here a read for each would cost those who wait */
 	bool named = found_skip(s, r->id);

@@ -8,13 +8,19 @@
 #include "common/domains.h"
 #include "queue/draft.h"
 
-enum session_kind { SESSION_SMTP, SESSION_LOCAL, SESSION_BOUNCE };
+enum session_kind {
+	SESSION_SMTP,
+	SESSION_LOCAL,
+	SESSION_BOUNCE,
+	SESSION_PICKUP
+};
 
 struct session {
 	struct stream *stream; /* given to its drafts */
 	enum session_kind kind;
 	bool relay;	     /* may send to anywhere */
 	bool may_tell_facts; /* its first frame may be `P` */
+	bool may_drop;	     /* pickup has said which files it has */
 	bool large;	     /* a message goes to a file: wait for it */
 	int64_t seen;	     /* of fill.h */
 	unsigned in_flight;  /* drafts that were committed */

@@ -48,7 +48,7 @@ struct stream {
 
 static struct stream_limits limits;
 static struct watch accept_watch;
-static struct stream *bounce;
+static struct stream *bounce, *pickup;
 static struct stream *to_flush;
 static struct stream *newest_local;
 static struct stream *starved;
@@ -111,6 +111,8 @@ stream_close(struct stream *s)
 		unlink_starved(s);
 	if (s == bounce)
 		bounce = NULL;
+	if (s == pickup)
+		pickup = NULL;
 	if (s->session.kind == SESSION_LOCAL)
 		unlink_local(s);
 	look_later(s);
@@ -316,9 +318,11 @@ count_of_user(uid_t uid)
 	return n;
 }
 
-static bool
-is_teller(uid_t uid)
+bool
+stream_is_teller(uid_t uid)
 {
+	if (uid == geteuid())
+		return false;
 	for (size_t i = 0; i < N_ELEMENTS(tellers); i++)
 		if (tellers[i] == uid)
 			return true;
@@ -348,9 +352,9 @@ open_local(int fd, uid_t uid)
 	bool own = uid == geteuid();
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
-	s->session.may_tell_facts = root || own || is_teller(uid);
+	s->session.may_tell_facts = root || own || stream_is_teller(uid);
 	/* a local user may send anywhere; posternd, posternf if they say so */
-	s->session.relay = !is_teller(uid) || own;
+	s->session.relay = !stream_is_teller(uid);
 	s->older = newest_local;
 	if (newest_local != NULL)
 		newest_local->newer = s;
@@ -371,7 +375,7 @@ static bool
 is_welcome(uid_t uid)
 {
 	return local_count < LOCAL_MAX &&
-	       (uid == 0 || is_teller(uid) ||
+	       (uid == 0 || stream_is_teller(uid) ||
 		   count_of_user(uid) < LOCAL_PER_USER);
 }
 
@@ -432,6 +436,14 @@ stream_bounce_link(int fd)
 	bounce = stream_open(fd, SESSION_BOUNCE, STR("bounce"));
 	if (bounce != NULL)
 		bounce->session.relay = true;
+}
+
+void
+stream_pickup_link(int fd)
+{
+	if (pickup != NULL)
+		stream_close(pickup);
+	pickup = stream_open(fd, SESSION_PICKUP, STR("pickup"));
 }
 
 /* ---- all of them ---- */

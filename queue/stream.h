@@ -24,8 +24,11 @@ void stream_init(struct spool *, int listen_fd,
 void stream_set_limits(const struct stream_limits *);
 /* Serves a session that listen announced; takes fd over.  False: no memory. */
 bool stream_serve(int fd, struct str sid, bool relay);
-/* The link to bounce. */
+/* The links to bounce and pickup. */
 void stream_bounce_link(int fd);
+void stream_pickup_link(int fd);
+/* True for posternd and posternf, unless the suite is that one user's. */
+bool stream_is_teller(uid_t);
 /* Puts an answer to a message behind those that wait; *s may be gone. */
 void stream_answer(struct stream *, char verdict, struct str text);
 /* The draft of this stream is no more. */

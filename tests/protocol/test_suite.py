@@ -21,7 +21,7 @@ from smtp_peer import Peer
 from suite import BIN, TOP, Suite, wait_for
 
 ROLES = ["listen-smtp", "listen-pop3", "smtpd", "popup", "queued", "qmgr",
-         "bounce", "dial", "remote", "become", "userd", "dnsd"]
+         "bounce", "pickup", "dial", "remote", "become", "userd", "dnsd"]
 
 
 def send(suite, text, sender="alice@crepes.fr", to="bob@hamburger.edu"):

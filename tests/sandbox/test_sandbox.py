@@ -56,6 +56,7 @@ ALLOWED = {
                "mkdirat"},
     "qmgr": {"accept4", "openat", "socketpair"},
     "bounce": {"openat"},
+    "pickup": {"openat", "renameat2", "unlinkat"},
     "dial": {"socket", "connect", "openat", "bind"},  # bind: netlink
     "remote": {"clone", "setrlimit", "socketpair"},
     "userd": {"accept4", "openat", "clone", "socketpair"},
@@ -107,7 +108,7 @@ def children(pid):
 
 
 RESIDENT = ["listen-smtp", "listen-pop3", "smtpd", "popup", "queued", "qmgr",
-            "bounce", "dial", "remote", "userd", "dnsd"]
+            "bounce", "pickup", "dial", "remote", "userd", "dnsd"]
 
 
 @pytest.mark.parametrize("role", RESIDENT)
