@@ -4,14 +4,20 @@
  * libunbound does the work, in this process's loop, and is its cache; the
  * record data is read by answer.c.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "common/address.h"
 #include "common/clock.h"
-#include "common/exitcode.h"
+#include "common/die.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "common/privs.h"
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "dns/answer.h"
@@ -53,6 +59,7 @@ struct question {
 static struct question questions[QUESTIONS_MAX];
 static size_t busy_count;
 static int64_t next_deadline = INT64_MAX;
+static bool asker_is_all; /* started with --ask */
 static char packet_bytes[PACKET_MAX];
 
 static void take_question(struct link *, struct packet *, int *, size_t);
@@ -66,6 +73,8 @@ static void
 dial_lost(struct link *l)
 {
 	(void)l;
+	if (asker_is_all)
+		loop_stop();
 	for (size_t i = 0; i < QUESTIONS_MAX; i++)
 		questions[i].answered = true;
 }
@@ -209,18 +218,52 @@ before_wait(void)
 	return (int)loop_sooner(wait, end_old_questions());
 }
 
+/* ---- by hand ---- */
+
+static const char help[] =
+    "usage: postern-dnsd          run by postern-start\n"
+    "       postern-dnsd --ask    answer whoever has the socket on fd 0\n"
+    "Asks the DNS; see postern-dnsd(8).\n";
+
+/* For one asker, until it goes.  Its questions and answers are dial's. */
+static int
+answer_one(void)
+{
+	log_init("dnsd");
+	layout_init();
+	privs_require("posternn");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    io_nonblock(STDIN_FILENO, true) < 0)
+		die(EXITCODE_TEMPORARY, "fd 0", errno);
+	int dirfd = open(
+	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		die(EXITCODE_TEMPORARY, "control directory", errno);
+	loop_init();
+	resolver_init(dirfd);
+	io_close(&dirfd);
+	sandbox_enter(&sandbox);
+	asker_is_all = true;
+	if (!link_open(&dial, STDIN_FILENO))
+		die(EXITCODE_PERMANENT, "fd 0 is no socket of an asker", 0);
+	loop_run(before_wait);
+	return EXITCODE_DONE;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct role role = {
 		.name = "dnsd",
 		.user = "posternn",
-		.help = "postern-dnsd: asks the DNS; run by postern-start\n",
+		.help = help,
 		.on_link = on_link,
 		/* on reload start runs a new one, which reads the resolvers */
 		.on_reload = loop_stop,
 	};
 
+	if (argc == 2 && str_eq(str_of(argv[1]), STR("--ask")))
+		return answer_one();
 	role_init(&role, argc, argv);
 	resolver_init(ROLE_FD_CONTROL);
 	sandbox_enter(&sandbox);

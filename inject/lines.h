@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * lines: text of this host's programs as the queue wants it: lines that end in
  * LF.  Text whose lines all end in CRLF is made so; any other CR, and a NUL, is
- * refused.  Pure; takes its input in pieces.
+ * refused.  Pure; takes its input in pieces.  Public.
  */
 #ifndef LINES_H
 #define LINES_H

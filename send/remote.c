@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * postern-remote: mail to other hosts.  Runs as posternr.
+ * postern-remote: mail to other hosts.  Runs as posternr; with arguments as
+ * whoever calls it (byhand.c).
  *
  * A template: it takes connected sockets from dial, forks a child for each
  * (delivery.c), and introduces the child to qmgr with a job socket.  It keeps a
@@ -23,6 +24,7 @@
 #include "common/sandbox.h"
 #include "common/template.h"
 #include "common/verdict.h"
+#include "send/byhand.h"
 #include "send/client.h"
 #include "send/delivery.h"
 
@@ -376,13 +378,14 @@ main(int argc, char **argv)
 	static const struct role role = {
 		.name = "remote",
 		.user = "posternr",
-		.help = "postern-remote: sends mail to other hosts; run by "
-			"postern-start\n",
+		.help = byhand_help,
 		.on_link = on_link,
 		.on_reload = retire, /* the next one reads the new settings */
 		.on_finish = retire,
 	};
 
+	if (argc > 1)
+		return byhand_run(argc, argv);
 	role_init(&role, argc, argv);
 	read_settings();
 	for (size_t i = 0; i < CHILDREN_MAX; i++)

@@ -84,6 +84,8 @@ end_of_addresses(struct walk *w)
 	else if (w->refused > 0)
 		end_with(w, VERDICT_FAIL, "5.4.4 the mail hosts of ",
 		    " have only addresses that are never connected to");
+	else if (w->named)
+		end_with(w, VERDICT_FAIL, "5.1.2 the host ", " has no address");
 	else if (w->routed)
 		end_with(w, VERDICT_DEFER,
 		    "4.4.4 the host that smtproutes has "
@@ -172,18 +174,16 @@ literal_ip(struct str domain, struct ip *ip)
 	return ip_parse(inside, ip);
 }
 
-void
-walk_begin(struct walk *w, const struct walk_world *world, struct str domain,
+static void
+reset(struct walk *w, const struct walk_world *world, struct str domain,
     uint64_t random)
 {
 	struct buf kept = BUF_ON(w->domain);
-	struct str host;
-	struct ip ip;
 
 	/* hosts[], found[] and tried[] hold as much as their counts say */
 	w->world = world;
 	w->random = random | 1;
-	w->routed = w->implicit = false;
+	w->routed = w->named = w->implicit = false;
 	w->port = ROUTE_PORT;
 	w->mx = WALK_ANSWERED;
 	w->host_count = w->tried_count = 0;
@@ -192,20 +192,49 @@ walk_begin(struct walk *w, const struct walk_world *world, struct str domain,
 	w->text_n = 0;
 	buf_put_lower(&kept, str_head(domain, sizeof(w->domain)));
 	w->domain_n = kept.n;
-	if (routes_find(world->routes, domain_of(w), &host, &w->port)) {
-		w->routed = true;
-		if (ip_parse(host, &ip))
-			add_literal(w, host, &ip);
-		else
-			add_host(w, host, 0);
-	} else if (literal_ip(domain_of(w), &ip)) {
+}
+
+/* To this host and no other. */
+static void
+go_to(struct walk *w, struct str host)
+{
+	struct ip ip;
+
+	w->routed = true;
+	if (ip_parse(host, &ip))
+		add_literal(w, host, &ip);
+	else
+		add_host(w, host, 0);
+}
+
+void
+walk_begin(struct walk *w, const struct walk_world *world, struct str domain,
+    uint64_t random)
+{
+	struct str host;
+	struct ip ip;
+
+	reset(w, world, domain, random);
+	if (routes_find(world->routes, domain_of(w), &host, &w->port))
+		go_to(w, host);
+	else if (literal_ip(domain_of(w), &ip))
 		add_literal(w, domain_of(w), &ip);
-	} else if (address_is_domain(domain_of(w))) {
+	else if (address_is_domain(domain_of(w)))
 		w->mx = WALK_UNASKED;
-	} else {
+	else
 		walk_end(
 		    w, VERDICT_FAIL, STR("5.1.2 the domain is no domain name"));
-	}
+	open_group(w, 0);
+}
+
+void
+walk_begin_at(struct walk *w, const struct walk_world *world, struct str host,
+    uint16_t port, uint64_t random)
+{
+	reset(w, world, host, random);
+	w->named = true;
+	w->port = port;
+	go_to(w, domain_of(w));
 	open_group(w, 0);
 }
 

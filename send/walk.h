@@ -52,6 +52,7 @@ struct walk {
 	const struct walk_world *world;
 	uint64_t random; /* state; never 0 */
 	bool routed, implicit;
+	bool named; /* by walk_begin_at */
 	uint16_t port;
 	enum walk_asked mx;
 	struct walk_host hosts[WALK_HOSTS];
@@ -95,6 +96,10 @@ enum walk_step {
  * by walk_tried.  world is borrowed. */
 void walk_begin(struct walk *, const struct walk_world *, struct str domain,
     uint64_t random);
+/* The same for one host at one port, whatever its addresses are: a name or an
+ * IP address, as smtproutes may name one. */
+void walk_begin_at(struct walk *, const struct walk_world *, struct str host,
+    uint16_t port, uint64_t random);
 /* An address that must not be tried again; more than WALK_TRIED: ignored. */
 void walk_tried(struct walk *, const struct ip *);
 enum walk_step walk_next(struct walk *, struct walk_target *target);
