@@ -60,6 +60,14 @@ const struct control_setting control_settings[] = {
 	    "sessions at a time from one address"),
 	NUMBER("concurrencyper64", "500", 1, 60000,
 	    "sessions at a time from one IPv6 /64"),
+	/* a program before the queue */
+	LINE("filter", "", "program before the queue; see postern-filter(8)"),
+	NUMBER("concurrencyfilter", "20", 1, 200,
+	    "filter programs at a time; further messages wait"),
+	NUMBER("timeoutfilter", "300", 1, 540,
+	    "seconds that a message may spend at the filter"),
+	NUMBER("filtermemorymb", "256", 8, 65536,
+	    "memory for messages at the filter, in MiB"),
 	/* the queue */
 	NUMBER("queuelifetime", "432000", 1, 31536000,
 	    "seconds until undelivered mail is returned"),

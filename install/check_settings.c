@@ -10,6 +10,7 @@
 #include "common/domains.h"
 #include "common/ip.h"
 #include "common/table.h"
+#include "filter/command.h"
 #include "install/check.h"
 #include "queue/hostrules.h"
 #include "send/route.h"
@@ -107,10 +108,24 @@ text_line(struct str s)
 		   : "a reply line has at most 512 bytes: write a shorter one";
 }
 
+/* An ordinary user looks at a suite of one user, whose programs may be that
+ * user's. */
+static const char *
+filter_line(struct str s)
+{
+	struct command c;
+	const char *wrong = s.n == 0 ? NULL : command_parse(s, &c);
+
+	if (s.n == 0 || wrong != NULL)
+		return wrong;
+	return command_check(c.argv[0], geteuid());
+}
+
 static const struct {
 	const char *name;
 	const char *(*line)(struct str);
 } meanings[] = {
+	{ "filter", filter_line },
 	{ "smtplisten", endpoint_line },
 	{ "pop3listen", endpoint_line },
 	{ "relayclients", net_line },

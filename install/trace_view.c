@@ -24,6 +24,9 @@ static const struct {
 	{ NULL, "accept", "connection from %{ip} port %{port}" },
 	{ "smtpd", "refused", "refused %{command}: %{reply}" },
 	{ NULL, "relaying-denied", "may not relay to %{rcpt}" },
+	{ "filter", "filtered",
+	    "filter: %{result}%{text|: $}%{why| ($)}, after %{took} ms" },
+	{ "filter", "filter-said", "filter says: %{text}" },
 	{ NULL, "queued",
 	    "accepted into the queue: from <%{sender}>, %{size} bytes, "
 	    "%{nrcpt} recipient(s)" },

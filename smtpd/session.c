@@ -391,7 +391,7 @@ session_data_end(struct session *s, enum data_problem problem, char verdict,
 		char storage[REPLY_TEXT_MAX];
 		struct buf line = BUF_ON(storage);
 
-		buf_puts(&line, "Queued as ");
+		buf_puts(&line, text.n > 0 ? "Queued as " : "Accepted");
 		buf_put(&line, str_head(text, 64));
 		reply_put(reply, 250, "2.0.0", buf_str(&line));
 		s->errors = 0;

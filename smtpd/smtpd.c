@@ -73,6 +73,7 @@ static const struct sandbox lone_sandbox = {
 static struct {
 	struct session_config session;
 	uint64_t timeout_s;
+	bool filter; /* there is a program before the queue */
 	char me[LIMIT_DOMAIN + 1];
 	char greeting[REPLY_TEXT_MAX];
 } conf;
@@ -82,16 +83,20 @@ conf_load(int dirfd)
 {
 	struct buf me = BUF_ON(conf.me);
 	struct buf greeting = BUF_ON(conf.greeting);
+	char text[CONTROL_LINE_MAX];
+	struct buf filter = BUF_ON(text);
 
 	if (control_line(dirfd, "me", &me) < 0 ||
 	    control_line(dirfd, "smtpgreeting", &greeting) < 0 ||
 	    control_number(dirfd, "databytes", &conf.session.databytes) < 0 ||
-	    control_number(dirfd, "timeoutsmtpd", &conf.timeout_s) < 0)
+	    control_number(dirfd, "timeoutsmtpd", &conf.timeout_s) < 0 ||
+	    control_line(dirfd, "filter", &filter) < 0)
 		die(EXITCODE_PERMANENT, "bad configuration", 0);
 	if (str_eq(buf_str(&me), buf_str(&greeting)))
 		buf_puts(&greeting, " ESMTP Postern");
 	if (!address_is_domain(buf_str(&me)))
 		die(EXITCODE_PERMANENT, "control/me is no host name", 0);
+	conf.filter = buf_str(&filter).n > 0;
 	conf.session.me = buf_str(&me);
 	conf.session.greeting = buf_str(&greeting);
 }
@@ -271,10 +276,13 @@ lone_session(const struct arguments *a)
 		put_uid(&uid);
 	else
 		put_peer_ip(&ip, a->peer_ip);
+	/* mail of this host's users does not pass the filter */
+	bool to_filter = conf.filter && !a->local;
 	const struct serve_client client = {
 		.in = STDIN_FILENO,
 		.out = STDOUT_FILENO,
-		.stream_fd = connect_to("queue", SOCK_STREAM),
+		.stream_fd =
+		    connect_to(to_filter ? "filter" : "queue", SOCK_STREAM),
 		.ask_fd = connect_to("users", SOCK_SEQPACKET),
 		.sid = buf_str(&sid),
 		.peer_ip = buf_str(&ip),

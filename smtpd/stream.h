@@ -40,7 +40,7 @@ int stream_recipient(struct stream *, struct str address);
 /* Sends all that waits, so that the body has room again. */
 int stream_flush(struct stream *);
 /* Sends all that waits and the commit, and waits for the verdict (K, Z or D).
- * The text (of K: the id) is valid until the next call. */
+ * The text (of K: the id, or nothing) is valid until the next call. */
 int stream_commit(struct stream *, char *verdict, struct str *text);
 /* Drops the open message. */
 int stream_forget(struct stream *);

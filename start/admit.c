@@ -26,6 +26,7 @@ struct session {
 
 struct config {
 	struct limits limits;
+	bool filters;
 	size_t net_count;
 	struct ip_net nets[ADMIT_NETS];
 };
@@ -59,6 +60,8 @@ admit_configure(int control_dirfd, bool is_smtp)
 	    config == &configs[0] ? &configs[1] : &configs[0];
 	struct limits *l = &fresh->limits;
 	const char *total = is_smtp ? "concurrencyincoming" : "concurrencypop3";
+	char text[CONTROL_LINE_MAX];
+	struct buf filter = BUF_ON(text);
 
 	fresh->net_count = 0;
 	if (control_number(control_dirfd, total, &l->total) < 0 ||
@@ -66,10 +69,18 @@ admit_configure(int control_dirfd, bool is_smtp)
 		0 ||
 	    control_number(control_dirfd, "concurrencyper64", &l->per_net64) <
 		0 ||
-	    control_list(control_dirfd, "relayclients", on_net, fresh) < 0)
+	    control_list(control_dirfd, "relayclients", on_net, fresh) < 0 ||
+	    control_line(control_dirfd, "filter", &filter) < 0)
 		return -1;
+	fresh->filters = buf_str(&filter).n > 0;
 	config = fresh;
 	return 0;
+}
+
+bool
+admit_filters(void)
+{
+	return config->filters;
 }
 
 bool

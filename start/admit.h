@@ -13,6 +13,9 @@ enum { ADMIT_NETS = 1024 };
 int admit_configure(int control_dirfd, bool is_smtp);
 /* Room for sessions.  Once, after admit_configure and loop_init.  Dies. */
 void admit_init(void);
+/* True when mail goes to the filter, not to queued: control/filter names one.
+ */
+bool admit_filters(void);
 /* True when this client may send to anywhere. */
 bool admit_relays(const struct ip *);
 /* Counts a session from ip.  NULL, or which limit forbids it (for the log). */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/clock.h"
+#include "common/control.h"
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -260,10 +261,26 @@ template_replace(struct family *f, struct child *c)
 	    F_TEXT("error", "too many old ones have not ended yet"));
 }
 
+/* A setting that cannot be read changes nothing. */
+void
+family_want(struct family *f)
+{
+	char text[CONTROL_LINE_MAX];
+	struct buf line = BUF_ON(text);
+
+	for (size_t i = 0; i < f->count; i++) {
+		const char *setting = f->roles[i].plan->only_with;
+		if (setting != NULL &&
+		    control_line(f->control_dirfd, setting, &line) == 0)
+			f->roles[i].unwanted = buf_str(&line).n == 0;
+	}
+}
+
 void
 family_reload(struct family *f)
 {
 	f->changed = true;
+	family_want(f);
 	for (size_t i = 0; i < f->count; i++) {
 		struct child *c = &f->roles[i];
 		if (c->pid == 0 || c->channel.fd < 0)
@@ -357,6 +374,8 @@ start_due(struct family *f)
 
 	for (size_t i = 0; i < f->count; i++) {
 		struct child *c = &f->roles[i];
+		if (c->pid == 0 && c->unwanted)
+			continue;
 		if (c->pid == 0 && c->due_ms <= now)
 			child_start(f, c);
 		if (c->pid != 0)

@@ -29,6 +29,7 @@ struct child {
 	struct endpoint listens[PLAN_SOCKETS]; /* else: what was configured */
 	size_t listen_count;
 	bool listens_not; /* the file says `none` */
+	bool unwanted; /* plan->only_with says nothing */
 	/* The process that runs now. */
 	enum family_state state;
 	pid_t pid; /* 0: none */
@@ -70,8 +71,11 @@ struct family {
 int family_turn(struct family *);
 /* Reaps every ended process. */
 void family_reap(struct family *);
-/* Residents read their configuration again, templates are replaced. */
+/* Residents read their configuration again, templates are replaced.  What is
+ * wanted no more ends by itself. */
 void family_reload(struct family *);
+/* Looks which roles the configuration wants. */
+void family_want(struct family *);
 void family_stop(struct family *);
 /* NULL when there is no such role. */
 struct child *family_find(struct family *, const char *name);

@@ -81,7 +81,7 @@ handover_begin(struct handover *h)
 {
 	sid_make(h);
 	h->peer = ip_text(h->peer_text, sizeof(h->peer_text), &h->peer_ip);
-	h->at = smtp ? LINK_QUEUED : LINK_USERD;
+	h->at = smtp ? LINK_STREAM : LINK_USERD;
 	if (sockets_make(h) && admit_begun(&h->peer_ip, h->life[0])) {
 		h->life[0] = -1; /* admit's now */
 		return HANDOVER_DONE;
@@ -103,7 +103,7 @@ packet_make(const struct handover *h, struct buf *b, int *fds)
 	packet_str(b, h->sid);
 	packet_str(b, h->peer);
 	switch (h->at) {
-	case LINK_QUEUED:
+	case LINK_STREAM:
 		packet_u8(b, h->relay);
 		fds[n++] = h->stream[1];
 		break;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC
- * handover: one accepted connection on its way to queued, userd and a template
- * (INTERNALS.md "A connection").
+ * handover: one accepted connection on its way to queued or filter, to userd
+ * and to a template (INTERNALS.md "A connection").
  */
 #ifndef HANDOVER_H
 #define HANDOVER_H
 
 #include "common/ip.h"
 
-enum handover_link { LINK_QUEUED, LINK_USERD, LINK_TEMPLATE, LINKS };
+/* LINK_STREAM: queued, or the filter before it. */
+enum handover_link { LINK_STREAM, LINK_USERD, LINK_TEMPLATE, LINKS };
 
 enum handover_status {
 	HANDOVER_DONE,

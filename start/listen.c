@@ -53,27 +53,32 @@ static struct {
 		uint16_t port;
 	} local[ROLE_FD_MAX - ROLE_FD_LISTEN]; /* any address: ip is zero */
 	size_t door_count;
-	struct watch links[LINKS];
+	struct watch links[LINKS + 1];
 	struct handover waiting; /* when has_waiting: nothing is accepted */
 	bool has_waiting;
+	bool waits_for_filter; /* not for queued: as it was when it came */
 	int spare_fd;
 	int64_t paused_until_ms;
 	uint64_t refused; /* since the last line about it */
 	int64_t refused_said_ms;
 } self;
 
-static const char *const link_names[LINKS] = {
-	[LINK_QUEUED] = "queued", [LINK_USERD] = "userd"
-};
+/* In place of LINK_STREAM while control/filter says so. */
+enum { LINK_FILTER = LINKS };
+
+static const char *const link_names[LINKS + 1] = { [LINK_STREAM] = "queued",
+	[LINK_USERD] = "userd",
+	[LINK_FILTER] = "filter" };
 
 /* ---- whether to accept ---- */
 
 static bool
 links_complete(void)
 {
-	size_t first = self.smtp ? LINK_QUEUED : LINK_USERD;
+	size_t first = self.smtp ? LINK_STREAM : LINK_USERD;
+	size_t last = self.smtp && admit_filters() ? LINK_FILTER : LINKS - 1;
 
-	for (size_t i = first; i < LINKS; i++)
+	for (size_t i = first; i <= last; i++)
 		if (self.links[i].fd < 0)
 			return false;
 	return true;
@@ -145,7 +150,14 @@ accept_log(const struct handover *h)
 	    F_NUM("port", h->peer_port), F_NUM("relay", h->relay));
 }
 
-static void link_drop(enum handover_link);
+static void link_drop(size_t);
+
+/* Where the link at which a handover stands is in self.links. */
+static size_t
+link_place(enum handover_link l)
+{
+	return l == LINK_STREAM && self.waits_for_filter ? LINK_FILTER : l;
+}
 
 /* Goes on with the connection that waits. */
 static void
@@ -155,18 +167,19 @@ handover_go_on(void)
 	int fds[LINKS];
 
 	for (size_t i = 0; i < LINKS; i++)
-		fds[i] = self.links[i].fd;
+		fds[i] = self.links[link_place(i)].fd;
 	switch (handover_send(h, fds)) {
 	case HANDOVER_DONE:
 		accept_log(h);
 		self.has_waiting = false;
 		break;
 	case HANDOVER_WAITS:
-		if (self.links[h->at].fd >= 0)
-			loop_change(&self.links[h->at], EPOLLIN | EPOLLOUT);
+		if (self.links[link_place(h->at)].fd >= 0)
+			loop_change(
+			    &self.links[link_place(h->at)], EPOLLIN | EPOLLOUT);
 		break;
 	case HANDOVER_GONE:
-		link_drop(h->at);
+		link_drop(link_place(h->at));
 		break;
 	case HANDOVER_FAILED:
 		refuse(h->connection, &h->peer_ip, strerror(errno));
@@ -227,6 +240,7 @@ accept_one(size_t door)
 		return false;
 	}
 	self.has_waiting = true;
+	self.waits_for_filter = self.smtp && admit_filters();
 	handover_go_on();
 	return !self.has_waiting && self.paused_until_ms == 0;
 }
@@ -244,7 +258,7 @@ on_door(struct watch *w, uint32_t events)
 /* ---- links ---- */
 
 static void
-link_drop(enum handover_link l)
+link_drop(size_t l)
 {
 	loop_remove(&self.links[l]);
 	io_close(&self.links[l].fd);
@@ -254,7 +268,7 @@ link_drop(enum handover_link l)
 static void
 on_link_ready(struct watch *w, uint32_t events)
 {
-	enum handover_link l = (enum handover_link)(w - self.links);
+	size_t l = (size_t)(w - self.links);
 	char byte;
 
 	if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
@@ -275,7 +289,7 @@ on_link_ready(struct watch *w, uint32_t events)
 static void
 on_link(struct str peer, int fd)
 {
-	for (size_t i = 0; i < LINKS; i++) {
+	for (size_t i = 0; i <= LINKS; i++) {
 		struct watch *w = &self.links[i];
 		if (!str_eq(peer, str_of(link_names[i])) &&
 		    !(i == LINK_TEMPLATE &&
@@ -302,6 +316,7 @@ on_reload(void)
 {
 	if (admit_configure(ROLE_FD_CONTROL, self.smtp) == 0)
 		LOG(INFO, "reloaded", F_NUM("smtp", self.smtp));
+	doors_update(); /* with a filter there is one more link to wait for */
 }
 
 static int
@@ -385,7 +400,7 @@ main(int argc, char **argv)
 
 	self.smtp = str_eq(service, STR("smtp"));
 	role.name = self.smtp ? "listen-smtp" : "listen-pop3";
-	for (size_t i = 0; i < LINKS; i++)
+	for (size_t i = 0; i <= LINKS; i++)
 		self.links[i].fd = -1;
 	if (self.smtp || str_eq(service, STR("pop3"))) {
 		doors_find();

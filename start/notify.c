@@ -44,6 +44,16 @@ ready_count(const struct family *f)
 	return ready;
 }
 
+static size_t
+wanted_count(const struct family *f)
+{
+	size_t wanted = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		wanted += !f->roles[i].unwanted || f->roles[i].pid != 0;
+	return wanted;
+}
+
 void
 notify_state(const struct family *f)
 {
@@ -51,21 +61,22 @@ notify_state(const struct family *f)
 	char text[128];
 	struct buf b = BUF_ON(text);
 	size_t ready = ready_count(f);
+	size_t wanted = wanted_count(f);
 
 	if (manager_fd < 0)
 		return;
 	if (f->stopping) {
 		buf_puts(&b, "STOPPING=1\n");
-	} else if (ready == f->count && !told) {
+	} else if (ready >= wanted && !told) {
 		buf_puts(&b, "READY=1\n");
 	}
 	buf_puts(&b, "STATUS=");
 	buf_put_u64(&b, ready);
 	buf_puts(&b, " of ");
-	buf_put_u64(&b, f->count);
+	buf_put_u64(&b, wanted);
 	buf_puts(&b, f->stopping ? " roles still run" : " roles are ready");
 	if (send(manager_fd, b.p, b.n, MSG_NOSIGNAL) >= 0)
-		told = told || ready == f->count;
+		told = told || ready >= wanted;
 	else if (errno != EAGAIN)
 		LOG(WARN, "notify", F_ERRNO(errno));
 }

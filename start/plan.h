@@ -23,8 +23,10 @@ struct plan_role {
 	const char *socket;   /* its Unix socket below run/, or NULL */
 	int socket_type;
 	mode_t socket_mode;
-	const char *tcp;  /* control file with its TCP addresses, or NULL */
-	bool is_template; /* replaced, not reloaded */
+	const char *tcp; /* control file with its TCP addresses, or NULL */
+	const char *only_with; /* runs only while this control file says
+				* something; NULL: always */
+	bool is_template;      /* replaced, not reloaded */
 	enum plan_stage stage;
 };
 

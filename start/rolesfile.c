@@ -72,6 +72,8 @@ rolesfile_write(const struct family *f)
 	    f->stopping ? "stopping" : "ready", start_since, 0);
 	for (size_t i = 0; i < f->count; i++) {
 		const struct child *c = &f->roles[i];
+		if (c->unwanted && c->pid == 0)
+			continue;
 		row_put(&b, c->plan->name, c->pid,
 		    f->one_user ? own : c->plan->user, c->restarts,
 		    state_names[c->state], c->since, c->landlock);

@@ -156,6 +156,7 @@ main(int argc, char **argv)
 	open_log(log_file);
 	open_roles(&family);
 	notify_init(getenv("NOTIFY_SOCKET"));
+	family_want(&family);
 	privs_lock();
 	caps_reduce();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

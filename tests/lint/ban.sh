@@ -3,7 +3,7 @@
 # A line with "ban-ok: REASON" is let pass.
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
-files() { find common start smtpd queue inject send pop3d users dns install -name '*.[ch]'; }
+files() { find common start smtpd queue inject filter send pop3d users dns install -name '*.[ch]'; }
 
 # minded PATTERN WHY FILE...
 minded() {

@@ -3,7 +3,7 @@
 # declares public ("Public" in the header's first comment).
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
-for dir in common start smtpd queue inject send pop3d users dns install; do
+for dir in common start smtpd queue inject filter send pop3d users dns install; do
 	while IFS=: read -r file line text; do
 		header=$(sed -n 's/.*#include "\([^"]*\)".*/\1/p' <<<"$text")
 		owner=${header%%/*}

@@ -4,11 +4,12 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
 
-from suite import BUILD, Suite, wait_for
+from suite import BIN, BUILD, Suite, wait_for
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="ptrace of other users' processes needs root")
@@ -59,6 +60,7 @@ ALLOWED = {
     "pickup": {"openat", "renameat2", "unlinkat"},
     "dial": {"socket", "connect", "openat", "bind"},  # bind: netlink
     "remote": {"clone", "setrlimit", "socketpair"},
+    "filter": {"accept4", "openat"},
     "userd": {"accept4", "openat", "clone", "socketpair"},
     "userd-hash": set(),
     "dnsd": {"socket", "connect", "bind", "openat"},
@@ -96,8 +98,12 @@ def not_stopped(pid, names, also=()):
 
 @pytest.fixture(scope="module")
 def suite():
+    # the filter's program is to find the control directory
+    folder = tempfile.mkdtemp(prefix="postern-test-")
+    os.chmod(folder, 0o755)
     with Suite("--user", "bob@hamburger.edu:hungry", "--domain",
-               "hamburger.edu") as s:
+               "hamburger.edu", "--control", f"filter={BIN}/postern-queue",
+               folder=folder) as s:
         yield s
 
 
@@ -108,7 +114,8 @@ def children(pid):
 
 
 RESIDENT = ["listen-smtp", "listen-pop3", "smtpd", "popup", "queued", "qmgr",
-            "bounce", "pickup", "dial", "remote", "userd", "dnsd"]
+            "bounce", "pickup", "dial", "remote", "userd", "dnsd",
+            "filter"]
 
 
 @pytest.mark.parametrize("role", RESIDENT)
@@ -120,6 +127,11 @@ def test_resident_role(suite, role):
 def test_become(suite):
     # its filter answers EPERM (-1): it is inherited by users' own programs
     assert not not_stopped(suite.roles()["become"], BECOME_FORBIDDEN, ["-1"])
+
+
+def test_keeper_of_filter(suite):
+    keeper, = children(suite.roles()["filter"])
+    assert not not_stopped(keeper, BECOME_FORBIDDEN, ["-1"])
 
 
 def test_helpers_of_queued_and_userd(suite):
