@@ -262,8 +262,8 @@ allow_dir(int ruleset_fd, const struct sandbox_dir *d, uint64_t handled)
 		die(EXITCODE_TEMPORARY, "landlock_add_rule", errno);
 }
 
-static void
-enter_landlock(const struct sandbox *s)
+void
+sandbox_enter_dirs(const struct sandbox *s)
 {
 	long abi = syscall(
 	    SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
@@ -387,7 +387,8 @@ sandbox_enter(const struct sandbox *s)
 	if (!s->execs) {
 		limit_files(s->max_file);
 		limit_memory();
-		enter_landlock(s);
+		if (!s->dirs_later)
+			sandbox_enter_dirs(s);
 	}
 	catch_forbidden();
 	enter_seccomp(s);

@@ -57,9 +57,10 @@ struct sandbox {
 	size_t rule_count;
 	const struct sandbox_dir *dirs;
 	size_t dir_count;
-	bool connects; /* may connect(2) over TCP (Landlock ABI 4) */
-	bool execs;    /* starts programs (become): no Landlock exec ban */
-	bool silent;   /* no line where the kernel has no Landlock */
+	bool connects;	 /* may connect(2) over TCP (Landlock ABI 4) */
+	bool execs;	 /* starts programs (become): no Landlock exec ban */
+	bool silent;	 /* no line where the kernel has no Landlock */
+	bool dirs_later; /* a template: its children call sandbox_enter_dirs */
 	/* RLIMIT_FSIZE in bytes; 0: no file may be written */
 	uint64_t max_file;
 };
@@ -67,6 +68,15 @@ struct sandbox {
 /* Enters the sandbox; dies (111) when any part that the kernel has fails.
  * Landlock missing in the kernel is logged once as a warning. */
 void sandbox_enter(const struct sandbox *);
+
+/* The part that differs from child to child of a template, whose table has
+ * ALLOW_SANDBOX_DIRS: Landlock, with these directories.  Dies as
+ * sandbox_enter. */
+void sandbox_enter_dirs(const struct sandbox *);
+#define ALLOW_SANDBOX_DIRS                                                     \
+	ALLOW(landlock_create_ruleset, "its child's Landlock rules"),          \
+	    ALLOW(landlock_add_rule, "its child's Landlock rules"),            \
+	    ALLOW(landlock_restrict_self, "its child's Landlock rules")
 
 /* The version of Landlock that this process entered; 0: none (a kernel without
  * it, a role that starts users' programs, or no sandbox yet). */

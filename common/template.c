@@ -106,9 +106,8 @@ template_fork(const int *keep, size_t nkeep)
 	return 0;
 }
 
-/* Killed from outside is no crash; a forbidden call is one. */
-static bool
-is_crash(int status)
+bool
+template_is_crash(int status)
 {
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) != SIGTERM &&
@@ -140,7 +139,7 @@ template_reap(void)
 			break;
 		live--;
 		(void)spare_forget(pid);
-		if (is_crash(status)) {
+		if (template_is_crash(status)) {
 			crashes++;
 			LOG(ERROR, "session-crashed", F_NUM("pid", pid),
 			    F_NUM("signal", WIFSIGNALED(status)

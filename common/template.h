@@ -62,6 +62,9 @@ int template_fork(const int *keep, size_t nkeep);
 /* Reaps ended children without blocking; a crash (signal) is logged.  Number of
  * crashes seen in this call. */
 unsigned template_reap(void);
+/* Has the process of this wait status crashed?  To be killed from outside is no
+ * crash; a forbidden call is one. */
+bool template_is_crash(int status);
 /* Children that are not reaped yet. */
 unsigned template_live(void);
 

@@ -17,12 +17,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/die.h"
+#include "common/guard.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/packet.h"
 #include "common/role.h"
+#include "common/template.h"
 #include "send/child.h"
-#include "common/guard.h"
+#include "send/enter.h"
+#include "send/locals.h"
 #include "send/programs.h"
 #include "send/spawn.h"
 
@@ -104,8 +107,6 @@ static void
 local_ended(struct child *c)
 {
 	child_drop_watch(&c->control);
-	if (c->status.fd >= 0)
-		(void)read_status(c);
 	if (c->asked && c->resumed)
 		child_forget_request(c);
 	else if (c->asked && c->due == 0)
@@ -113,11 +114,27 @@ local_ended(struct child *c)
 	child_free_if_over(c);
 }
 
+/* It could not become its user.  False: nonsense. */
+static bool
+read_failure(struct child *c, struct str bytes)
+{
+	struct packet p = packet_open(bytes);
+	unsigned step = packet_get_u32(&p);
+	int error = (int)packet_get_u32(&p);
+	if (!packet_end(&p))
+		return false;
+	/* all of these may heal: a disk comes back, a limit is lifted */
+	start_failed(c, VERDICT_DEFER, enter_explain(step, error));
+	child_drop_watch(&c->control);
+	child_free_if_over(c);
+	return true;
+}
+
 static void
 on_control(struct watch *w, uint32_t events)
 {
 	struct child *c = w->arg;
-	char space[8];
+	char space[16];
 	struct str bytes;
 	int fds[PACKET_FDS];
 	size_t nfds;
@@ -132,6 +149,8 @@ on_control(struct watch *w, uint32_t events)
 		start_runner(c);
 		return;
 	}
+	if (n > 0 && bytes.p[0] == 'F' && read_failure(c, bytes))
+		return;
 	if (n <= 0 || !str_eq(bytes, STR("A"))) {
 		local_ended(c);
 		return;
@@ -149,6 +168,8 @@ log_end(const struct child *c, int status)
 		[CHILD_POP3D] = "pop3d" };
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
+	if (c->kind == CHILD_LOCAL && template_is_crash(status))
+		locals_renew();
 	LOG(WARN, "child-died", F_TEXT("user", c->account.name),
 	    F_TEXT("program", programs[c->kind]),
 	    F_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
@@ -165,29 +186,35 @@ on_signals(struct watch *w, uint32_t events)
 	if (read(w->fd, &info, sizeof(info)) < 0 && errno != EAGAIN)
 		die(EXITCODE_TEMPORARY, "signalfd", errno);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (size_t i = 0; i < CHILDREN; i++) {
-			struct child *c = &children[i];
-			if (c->kind == CHILD_FREE || c->pid != pid)
-				continue;
-			log_end(c, status);
-			c->pid = 0;
-			child_free_if_over(c);
+		if (locals_ended(pid, status))
+			continue;
+		struct child *c = child_find_pid(pid);
+		if (c == NULL) { /* its template has not been heard yet */
+			locals_settle();
+			c = child_find_pid(pid);
 		}
+		if (c == NULL)
+			continue;
+		log_end(c, status);
+		c->pid = 0;
+		child_free_if_over(c);
 	}
 }
 
 /* ---- postern-local ---- */
 
 static int
-watch_child(struct child *c, int status_fd, int control_fd)
+watch_status(struct child *c, int fd)
 {
-	c->status =
-	    (struct watch){ .fd = status_fd, .ready = on_status, .arg = c };
-	c->control =
-	    (struct watch){ .fd = control_fd, .ready = on_control, .arg = c };
-	if (loop_add(&c->status, EPOLLIN) < 0)
-		return -1;
-	return control_fd < 0 ? 0 : loop_add(&c->control, EPOLLIN);
+	c->status = (struct watch){ .fd = fd, .ready = on_status, .arg = c };
+	return loop_add(&c->status, EPOLLIN);
+}
+
+static int
+watch_control(struct child *c, int fd)
+{
+	c->control = (struct watch){ .fd = fd, .ready = on_control, .arg = c };
+	return loop_add(&c->control, EPOLLIN);
 }
 
 /* Gives it a fresh job socket, or that which another did not take. */
@@ -215,25 +242,20 @@ start_local(uint64_t key, const struct account *a, bool is_owner, int job_fd,
 	c->asked = true;
 	c->job_fd = job_fd;
 	c->qmgr_fd = qmgr_fd;
-	int pair[2] = { -1, -1 }, status_fd = -1;
-	if (io_pair(SOCK_SEQPACKET, pair) == 0)
-		c->pid = programs_local(c, pair[1], &status_fd);
-	io_close(&pair[1]);
-	/* a child that failed already is heard of through its descriptors */
-	if (c->pid <= 0 || watch_child(c, status_fd, pair[0]) < 0 ||
+	int pair[2] = { -1, -1 };
+	/* a child that failed already is heard of through its socket */
+	if (io_pair(SOCK_SEQPACKET, pair) < 0 ||
+	    watch_control(c, pair[0]) < 0 || locals_start(c, pair[1]) < 0 ||
 	    (give_job_socket(c, key, job_fd, qmgr_fd) < 0 && c->job_fd < 0)) {
 		int saved = errno;
 		LOG(ERROR, "cannot-start", F_TEXT("user", a->name),
 		    F_ERRNO(saved));
-		c->pid = c->pid < 0 ? 0 : c->pid;
-		if (c->control.fd < 0)
-			io_close(&pair[0]);
-		else
-			child_drop_watch(&c->control);
+		child_drop_watch(&c->control);
 		start_failed(c, VERDICT_DEFER,
 		    "4.3.0 no process or descriptor for the delivery");
 		child_free_if_over(c);
 	}
+	io_close(&pair[1]);
 }
 
 /* ---- the runner of a local's programs ---- */
@@ -252,7 +274,7 @@ start_runner(struct child *local)
 		struct child *c = child_new(CHILD_RUNNER, 0);
 		c->account = local->account;
 		c->pid = programs_runner(c, pair[1], &status_fd);
-		if (c->pid > 0 && watch_child(c, status_fd, -1) == 0)
+		if (c->pid > 0 && watch_status(c, status_fd) == 0)
 			nfds = 1;
 		else
 			io_close(&c->status.fd);
@@ -312,7 +334,7 @@ start_pop3d(
 		c->pid = programs_pop3d(c, pair[1], fds, &status_fd);
 	io_close(&pair[0]);
 	io_close(&pair[1]);
-	if (c->pid <= 0 || watch_child(c, status_fd, -1) < 0) {
+	if (c->pid <= 0 || watch_status(c, status_fd) < 0) {
 		LOG(ERROR, "cannot-start", F_TEXT("user", a->name),
 		    F_ERRNO(errno));
 		c->pid = c->pid < 0 ? 0 : c->pid;

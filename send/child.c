@@ -87,6 +87,15 @@ child_find_local(const struct account *a, bool is_owner)
 	return NULL;
 }
 
+struct child *
+child_find_pid(pid_t pid)
+{
+	for (size_t i = 0; i < CHILDREN; i++)
+		if (children[i].kind != CHILD_FREE && children[i].pid == pid)
+			return &children[i];
+	return NULL;
+}
+
 size_t
 child_runners(const struct account *a)
 {

@@ -9,8 +9,9 @@
 #include "send/account.h"
 
 enum {
-	CHILDREN = 1024, /* requests in work and processes that run */
-	LOCALS_MAX = 256 /* of these */
+	CHILDREN = 1024,  /* requests in work and processes that run */
+	LOCALS_MAX = 256, /* of these */
+	CHILD_PID_DUE = -1
 };
 
 enum child_kind {
@@ -23,7 +24,7 @@ enum child_kind {
 
 struct child {
 	enum child_kind kind;
-	pid_t pid; /* 0: none, or reaped */
+	pid_t pid; /* 0: none, or reaped; CHILD_PID_DUE: not told yet */
 	unsigned starts;
 	struct watch status;  /* fd -1: it runs, or it is known why not */
 	struct watch control; /* to a local; fd -1: it has ended */
@@ -56,6 +57,8 @@ size_t child_locals(void);
 void child_free_if_over(struct child *);
 /* Nobody waits for its job socket any more. */
 void child_forget_request(struct child *);
+/* Whose process that is, or NULL. */
+struct child *child_find_pid(pid_t);
 /* The running local of this account, or NULL. */
 struct child *child_find_local(const struct account *, bool is_owner);
 /* The account's runners of programs. */

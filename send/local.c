@@ -29,11 +29,12 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
+#include "send/localtemplate.h"
 #include "send/localwork.h"
 
 enum {
-	FD_CONTROL = 3,
-	FD_BASE = 4,
+	FD_CONTROL = LOCALTEMPLATE_CONTROL,
+	FD_BASE = LOCALTEMPLATE_BASE,
 	BATCH = 256,	 /* packets read before they are worked on */
 	REST_BELOW = 64, /* files in a group, */
 	REST_BELOW_BYTES = 1 << 20,
@@ -64,11 +65,26 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(sync_file_range, "durable before it is reported"),
 	ALLOW(fsync, "durable before it is reported"),
 	ALLOW(syncfs, "the same for many files at once"),
+	ALLOW(flock, "one local for a user"),
+	ALLOW(clock_nanosleep, "another local for this user is ending"),
+	ALLOW(epoll_create1, "event loop"),
+	ALLOW_LOCALTEMPLATE,
+};
+
+static const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
+
+static const struct sandbox sandbox = {
+	.role = "local",
+	.rules = rules,
+	.rule_count = N_ELEMENTS(rules),
+	.dirs = dirs,
+	.dir_count = N_ELEMENTS(dirs),
+	.dirs_later = true,
+	.max_file = UINT64_C(1) << 40,
 };
 
 static struct localwork work;
 static struct watch control, jobs, runner;
-static bool runs_programs;  /* is the runner */
 static bool orphan;	    /* become is gone: finish, take nothing new */
 static bool closing;	    /* the job socket is read no more */
 static bool had_jobs;	    /* a job socket came, perhaps no more */
@@ -403,24 +419,23 @@ before_wait(void)
 
 /* ---- start ---- */
 
-static void
+static bool
 read_arguments(int argc, char **argv)
 {
 	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
 	args_answer(mode, "postern-local: puts mail into Maildirs; run by "
 			  "postern-become\n");
-	runs_programs = str_eq(mode, STR("programs")) && argc == 4;
-	work.system_user =
-	    runs_programs || (str_eq(mode, STR("user")) && argc == 4);
-	if (!work.system_user && !(str_eq(mode, STR("virtual")) && argc == 2))
+	bool runs_programs = str_eq(mode, STR("programs")) && argc == 4;
+	if (!runs_programs && !(str_eq(mode, STR("template")) && argc == 2))
 		die(EXITCODE_PERMANENT,
 		    "postern-local is run by postern-become, not by hand", 0);
-	if (work.system_user) {
-		work.user = str_of(argv[2]);
-		work.home = str_of(argv[3]);
-	}
-	work.uid = getuid();
-	if (work.uid == 0 || geteuid() != work.uid)
+	return runs_programs;
+}
+
+static void
+not_root(void)
+{
+	if (getuid() == 0 || geteuid() != getuid())
 		die(EXITCODE_PERMANENT, "root's mail is not delivered", 0);
 }
 
@@ -443,25 +458,38 @@ lock_base(void)
 	}
 }
 
+/* What is the same for all users: in the template. */
 static void
-open_all(void)
+prepare(void)
 {
+	static char host[256] = "localhost";
 	for (int fd = FD_CONTROL; fd <= FD_BASE; fd++)
 		if (io_cloexec(fd, true) < 0)
 			die(EXITCODE_PERMANENT, "descriptors 3 and 4", errno);
-	lock_base();
-	work.base_fd = FD_BASE;
-	work.runner_fd = -1;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
-	char host[256] = "localhost";
 	if (gethostname(host, sizeof(host) - 1) < 0)
 		die(EXITCODE_TEMPORARY, "gethostname", errno);
+	work.base_fd = FD_BASE;
+	work.runner_fd = -1;
 	localwork_init(&work, str_of(host));
-	loop_init();
 	control = (struct watch){ .fd = FD_CONTROL, .ready = on_control };
 	runner = (struct watch){ .fd = -1, .ready = on_runner };
 	jobs = (struct watch){ .fd = -1, .ready = on_jobs };
+}
+
+/* In the child, which is the user already. */
+static void
+begin(const struct localtemplate_user *user)
+{
+	not_root();
+	work.system_user = user->name.n > 0;
+	work.user = user->name;
+	work.home = user->home;
+	work.uid = getuid();
+	sandbox_enter_dirs(&sandbox);
+	lock_base();
+	loop_init();
 	if (io_nonblock(FD_CONTROL, true) < 0 ||
 	    loop_add(&control, EPOLLIN) < 0)
 		die(EXITCODE_TEMPORARY, "epoll_ctl", errno);
@@ -471,18 +499,17 @@ int
 main(int argc, char **argv)
 {
 	log_init("local");
-	read_arguments(argc, argv);
 	umask(077);
-	if (runs_programs)
+	if (read_arguments(argc, argv)) {
+		not_root();
 		runner_serve(FD_CONTROL, FD_BASE, RUNNER_TIMEOUT_MS);
-	open_all();
-	const struct sandbox_dir dirs[] = { { .fd = FD_BASE, .write = true } };
-	sandbox_enter(&(struct sandbox){ .role = "local",
-	    .rules = rules,
-	    .rule_count = N_ELEMENTS(rules),
-	    .dirs = dirs,
-	    .dir_count = N_ELEMENTS(dirs),
-	    .max_file = UINT64_C(1) << 40 });
+	}
+	prepare();
+	sandbox_enter(&sandbox);
+	const struct localtemplate_user user = localtemplate_serve();
+	/* as ps shows it */
+	memcpy(argv[1], "delivery", strlen("template"));
+	begin(&user);
 	loop_run(before_wait);
 	return EXITCODE_DONE;
 }

@@ -3,10 +3,11 @@ PROGS += postern-local postern-become
 LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 	send/maildir_box.o send/mailname.o send/headscan.o send/seen.o \
 	send/dotqmail.o send/reports.o send/programenv.o send/runner.o
-postern-local_OBJS := send/local.o $(LOCAL_OBJS)
+postern-local_OBJS := send/local.o send/localtemplate.o send/enter.o $(LOCAL_OBJS)
 postern-local_STATIC := yes
 postern-become_OBJS := send/become.o send/child.o send/account.o \
-	send/passwdfile.o send/programs.o send/spawn.o
+	send/passwdfile.o send/locals.o send/programs.o send/spawn.o \
+	send/enter.o
 
 TESTS += test_local_names test_dotqmail test_passwdfile
 test_passwdfile_OBJS := tests/unit/test_passwdfile.o send/passwdfile.o

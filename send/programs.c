@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include "common/die.h"
+#include "common/io.h"
 #include "common/layout.h"
 #include "common/log.h"
 #include "common/role.h"
@@ -42,32 +43,25 @@ programs_have_pop3d(void)
 	return pop3d_fd >= 0;
 }
 
-static pid_t
-start(struct child *c, int program_fd, char *const *argv, int fd,
-    const int *session, int *status_fd)
-{
-	struct spawn s = { .program_fd = program_fd,
-		.argv = argv,
-		.fds = { SPAWN_KEEP, SPAWN_KEEP, SPAWN_KEEP, fd, -1,
-		    SPAWN_NONE },
-		.mail_dirfd = ROLE_FD_DIR };
-	if (session != NULL) {
-		s.fds[0] = session[0];
-		s.fds[1] = session[1];
-		s.fds[5] = session[2];
+/* Descriptors of a program whose 3 is fd. */
+#define PROGRAM_FDS(fd, base)                                                  \
+	{                                                                      \
+		SPAWN_KEEP, SPAWN_KEEP, SPAWN_KEEP, (fd), (base), SPAWN_NONE   \
 	}
-	return spawn(&s, &c->account, status_fd);
-}
 
 pid_t
-programs_local(struct child *c, int fd, int *status_fd)
+programs_template(int fd)
 {
-	static char as_user[] = "user", as_owner[] = "virtual";
-	char *user_argv[] = { local_name, as_user, c->account.name,
-		c->account.home, NULL };
-	char *owner_argv[] = { local_name, as_owner, NULL };
-	return start(c, local_fd, c->is_owner ? owner_argv : user_argv, fd,
-	    NULL, status_fd);
+	static char role[] = "template";
+	char *argv[] = { local_name, role, NULL };
+	const struct spawn s = { .program_fd = local_fd,
+		.argv = argv,
+		.fds = PROGRAM_FDS(fd, ROLE_FD_DIR) };
+	const struct account self = { .name = "root", .home = "" };
+	int status_fd;
+	pid_t pid = spawn(&s, &self, &status_fd);
+	io_close(&status_fd);
+	return pid;
 }
 
 pid_t
@@ -76,12 +70,21 @@ programs_runner(struct child *c, int fd, int *status_fd)
 	static char programs[] = "programs";
 	char *argv[] = { local_name, programs, c->account.name, c->account.home,
 		NULL };
-	return start(c, local_fd, argv, fd, NULL, status_fd);
+	const struct spawn s = { .program_fd = local_fd,
+		.argv = argv,
+		.fds = PROGRAM_FDS(fd, SPAWN_OWN),
+		.mail_dirfd = ROLE_FD_DIR };
+	return spawn(&s, &c->account, status_fd);
 }
 
 pid_t
 programs_pop3d(struct child *c, int fd, const int *session, int *status_fd)
 {
 	char *argv[] = { pop3d_name, NULL };
-	return start(c, pop3d_fd, argv, fd, session, status_fd);
+	const struct spawn s = { .program_fd = pop3d_fd,
+		.argv = argv,
+		.fds = { session[0], session[1], SPAWN_KEEP, fd, SPAWN_OWN,
+		    session[2] },
+		.mail_dirfd = ROLE_FD_DIR };
+	return spawn(&s, &c->account, status_fd);
 }

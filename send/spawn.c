@@ -8,14 +8,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/exitcode.h"
-#include "common/privs.h"
-
-enum step { STEP_USER, STEP_BASE, STEP_OWNER, STEP_FDS, STEP_EXEC };
+#include "send/enter.h"
 
 struct failure {
 	unsigned char step;
@@ -27,30 +23,13 @@ enum { FIRST_SPARE = 32 }; /* descriptors are moved here, out of the way */
 /* ---- in the child ---- */
 
 static _Noreturn void
-give_up(int status_fd, enum step step)
+give_up(int status_fd, enum enter_step step)
 {
 	struct failure f = { .step = (unsigned char)step, .error = errno };
 	/* shorter than PIPE_BUF: whole or not at all */
 	if (write(status_fd, &f, sizeof(f)) < 0)
 		_exit(EXITCODE_PERMANENT);
 	_exit(EXITCODE_TEMPORARY);
-}
-
-/* As the user: a home on a network disk need not be open to root, and root
- * need not walk a path that users can change. */
-static int
-open_base(const struct spawn *s, const struct account *a, int status_fd)
-{
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	struct stat st;
-	bool is_home = a->home[0] != '\0';
-	int fd =
-	    is_home ? open(a->home, flags) : openat(s->mail_dirfd, ".", flags);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		give_up(status_fd, STEP_BASE);
-	if (is_home && st.st_uid != a->uid)
-		give_up(status_fd, STEP_OWNER);
-	return fd;
 }
 
 static void
@@ -117,20 +96,23 @@ environment(const struct account *a)
 static _Noreturn void
 run(const struct spawn *s, const struct account *a, int status_fd)
 {
-	reset_signals();
-	if (privs_drop(a->uid, a->gid) < 0)
-		give_up(status_fd, STEP_USER);
+	enum enter_step failed = ENTER_USER;
 	int fds[SPAWN_FDS];
+	reset_signals();
 	memcpy(fds, s->fds, sizeof(fds));
-	fds[SPAWN_BASE] = open_base(s, a, status_fd);
+	if (fds[SPAWN_BASE] == SPAWN_OWN)
+		fds[SPAWN_BASE] = enter_account(
+		    a->uid, a->gid, a->home, s->mail_dirfd, &failed);
+	if (fds[SPAWN_BASE] < 0)
+		give_up(status_fd, failed);
 	int program = fcntl(s->program_fd, F_DUPFD_CLOEXEC, FIRST_SPARE);
 	int status = fcntl(status_fd, F_DUPFD_CLOEXEC, FIRST_SPARE);
 	char **env = environment(a);
 	if (program < 0 || status < 0 || env == NULL || chdir("/") < 0 ||
 	    !place_fds(fds))
-		give_up(status < 0 ? status_fd : status, STEP_FDS);
+		give_up(status < 0 ? status_fd : status, ENTER_FDS);
 	execveat(program, "", s->argv, env, AT_EMPTY_PATH);
-	give_up(status, STEP_EXEC);
+	give_up(status, ENTER_EXEC);
 }
 
 /* ---- in become ---- */
@@ -153,25 +135,6 @@ spawn(const struct spawn *s, const struct account *a, int *status_fd)
 	return pid;
 }
 
-static const char *
-explain(const struct failure *f)
-{
-	switch ((enum step)f->step) {
-	case STEP_USER:
-		return "4.3.0 cannot become the mailbox's owner";
-	case STEP_BASE:
-		return f->error == ENOENT
-			   ? "4.2.1 the user's home directory does not exist"
-			   : "4.2.1 the user cannot open the home directory";
-	case STEP_OWNER:
-		return "4.2.1 the home directory is not the user's own";
-	case STEP_FDS:
-	case STEP_EXEC:
-		return "4.3.0 the delivery program cannot be started";
-	}
-	return "4.3.0 the delivery program failed to start";
-}
-
 int
 spawn_failure(int status_fd, enum verdict *verdict, const char **text)
 {
@@ -183,6 +146,7 @@ spawn_failure(int status_fd, enum verdict *verdict, const char **text)
 		return 0;
 	/* all of these may heal: a disk comes back, a limit is lifted */
 	*verdict = VERDICT_DEFER;
-	*text = n == sizeof(f) ? explain(&f) : "4.3.0 no delivery program";
+	*text = n == sizeof(f) ? enter_explain(f.step, f.error)
+			       : "4.3.0 no delivery program";
 	return 1;
 }

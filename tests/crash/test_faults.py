@@ -94,7 +94,9 @@ row("local", "renameat,renameat2,linkat,link", "ENOSPC EIO ENOMEM EDQUOT",
 row("local", "pread64", "EIO ENOMEM", "small", "late", short=("EIO",))
 row("local", "openat,renameat2,renameat,fsync,pread64", "EINTR", "small",
     "late", when="1")
-row("become", "clone,clone3,fork,vfork", "EAGAIN ENOMEM", "start-local",
+row("local", "clone,clone3,fork,vfork", "EAGAIN ENOMEM", "start-local",
+    "late", "event=fork", short=("EAGAIN",))
+row("become", "clone,clone3,fork,vfork", "EAGAIN ENOMEM", "start-template",
     "late", short=("EAGAIN",))
 row("become", "socketpair", "EMFILE ENFILE ENOMEM", "start-local", "late",
     short=("EMFILE",))
@@ -228,9 +230,11 @@ class Bench:
         if what == "many":  # more than a template has forked ahead
             got = [self.send(user="pop") for _ in range(25)]
             return next((g for g in got if g != "250"), "250")
-        if what == "start-local":
+        if what in ("start-local", "start-template"):
             for pid in children(s.roles()["become"]):
-                os.kill(pid, 15)  # the local of bob: a new one is needed
+                args = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+                if what == "start-template" or b"delivery" in args:
+                    os.kill(pid, 15)  # the local of bob: another is needed
             return self.send()
         if what == "reload":
             s.postern("alias", "add", f"{uuid.uuid4().hex}@hamburger.edu",

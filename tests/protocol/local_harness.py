@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from roles import BIN, body_fd, packet, pair, receive, text, u8, u32, u64
+from suite import children
 
 ROOT = os.geteuid() == 0
 OWNER = pwd.getpwnam("posternm") if ROOT else pwd.getpwuid(os.geteuid())
@@ -92,14 +93,22 @@ class Become:
         assert agent.receive() == ("E",)
         return agent
 
+    def processes(self, what):
+        """Pids of become's children that are postern-local `what`."""
+        start = b"postern-local\0" + what.encode() + b"\0"
+        found = []
+        for pid in children(self.process.pid):
+            try:
+                args = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if args.startswith(start):
+                found.append(pid)
+        return found
+
     def locals(self):
-        """Pids of the running locals (their runners left out)."""
-        out = subprocess.run(["ps", "-o", "pid=,comm=,args=", "--ppid",
-                              str(self.process.pid)], capture_output=True,
-                             text=True).stdout
-        # execveat names a process after its descriptor's number
-        return [int(line.split()[0]) for line in out.splitlines()
-                if "postern-local" in line and " programs " not in line]
+        """Pids of the running locals, without runners and template."""
+        return self.processes("delivery")
 
     def restart(self):
         """Loses the channel: become ends, as when start is gone."""

@@ -358,6 +358,44 @@ def test_local_ends_when_its_socket_is_closed(become):
     assert become.local().deliver(ident(), *BOB)[0] == "K"
 
 
+def test_the_template_may_die(become):
+    """A local outlives it; the next one comes of another."""
+    a = become.local()
+    first, = become.processes("template")
+    os.kill(first, signal.SIGKILL)
+    assert a.deliver(ident(), *BOB)[0] == "K"
+    a.sock.close()
+    wait_until(lambda: become.locals() == [])
+    assert become.local().deliver(ident(), *BOB)[0] == "K"
+    second, = become.processes("template")
+    assert second != first
+
+
+@pytest.mark.parametrize("number,stays", [(signal.SIGSEGV, False),
+                                          (signal.SIGTERM, True)])
+def test_a_crash_costs_the_template(become, number, stays):
+    """An address layout is not tried twice."""
+    a = become.local()
+    first = become.processes("template")
+    os.kill(become.locals()[0], number)
+    assert a.receive() is None
+    wait_until(lambda: "event=child-died" in become.log())
+    assert become.local().deliver(ident(), *BOB)[0] == "K"
+    wait_until(lambda: len(become.processes("template")) == 1)
+    assert (become.processes("template") == first) == stays
+
+
+def test_a_template_is_not_used_for_ever(become):
+    """After a thousand locals another one takes over; none is lost."""
+    become.local().sock.close()
+    first = become.processes("template")
+    for _ in range(1000):
+        for pid in become.locals():
+            os.kill(pid, signal.SIGKILL)
+        become.local().sock.close()
+    assert become.processes("template") != first
+
+
 def test_reports_survive_a_new_qmgr(become):
     a = become.local()
     base = ident()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Forbidden system calls, injected from outside into every live role."""
 import os
+import pwd
 import re
 import socket
 import subprocess
@@ -65,6 +66,8 @@ ALLOWED = {
     "userd-hash": set(),
     "dnsd": {"socket", "connect", "bind", "openat"},
     "local": FILES | {"fchmod"},
+    "local-template": FILES | {"fchmod", "clone", "setuid", "setgroups",
+                               "setresuid", "setresgid"},
     "pop3d": FILES,
     "session-smtpd": {"clone", "setrlimit"},
     "session-popup": {"clone", "setrlimit"},
@@ -185,8 +188,21 @@ def test_pop3d_and_local(suite):
     pids = wait_for(lambda: named("pop3d"), 5, "pop3d")
     assert not not_stopped(pids[0], set(CALLS) - ALLOWED["pop3d"])
     p.quit()
-    locals_ = wait_for(lambda: named("local"), 5, "local")
-    assert not not_stopped(locals_[0], set(CALLS) - ALLOWED["local"])
+    template, = named("local\0template")
+    assert not not_stopped(template, set(CALLS) - ALLOWED["local-template"])
+    local, = wait_for(lambda: named("local\0delivery"), 5, "local")
+    # EPERM (-1): an ordinary user that stays one
+    assert not not_stopped(local, set(CALLS) - ALLOWED["local"], ["-1"])
+    changes = ["setuid", "setgroups", "setresuid", "setresgid"]
+    assert inject(local, changes) == dict.fromkeys(changes, "-1")
+    limits = open(f"/proc/{local}/limits").read()
+    assert re.search(r"Max processes\s+0\s+0", limits)
+    status = open(f"/proc/{local}/status").read()
+    assert re.search(r"^CapPrm:\s+0+$", status, re.M)
+    assert re.search(r"^Uid:(\s+%d){4}$" % pwd.getpwnam("posternm").pw_uid,
+                     status, re.M)
+    status = open(f"/proc/{template}/status").read()
+    assert re.search(r"^CapPrm:\s+00000000000000c0$", status, re.M)
 
 
 def test_a_forbidden_call_ends_the_role_and_start_brings_it_back(suite):
