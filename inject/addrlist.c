@@ -174,6 +174,8 @@ take_address(struct addrlist *l, struct part p, bool angle, struct buf *spec)
 	p = without_route(p);
 	if (!join(l, p, spec, &at))
 		return false;
+	if (spec->full)
+		return fail(l, "the address is too long", whole);
 	if (buf_str(spec).n == 0 && angle && l->allow_null) {
 		l->mailboxes++;
 		if (l->each != NULL)

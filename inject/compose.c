@@ -72,7 +72,8 @@ put_folded(struct buf *out, struct str text)
 			while (
 			    at > 1 && line.p[at] != ' ' && line.p[at] != '\t')
 				at--;
-			if (str_trim(str_head(line, at)).n == 0 || at <= 1 ||
+			if (str_trim(str_head(line, at)).n == 0 ||
+			    line.p[at - 1] == ':' || at <= 1 ||
 			    str_trim(str_skip(line, at)).n == 0)
 				break;
 			buf_put(out, str_head(line, at));

@@ -173,8 +173,8 @@ handoff_drop(struct handoff *h)
 		return;
 	io_close(&h->message_fd);
 	io_close(&h->envelope_fd);
+	(void)reap(h); /* what it has to report is heard by nobody */
 	io_close(&h->report_fd);
-	(void)reap(h);
 }
 
 /* ---- the verdict ---- */

@@ -26,3 +26,10 @@ uninstall-sendmail:
 	done
 
 .PHONY: install-sendmail uninstall-sendmail
+
+TESTS += test_sendmail_options
+test_sendmail_options_OBJS := tests/unit/test_sendmail_options.o \
+	inject/options.o inject/handoff.o inject/outcome.o
+FUZZ += fuzz_sendmail_options
+fuzz_sendmail_options_OBJS := tests/fuzz/fuzz_sendmail_options.o \
+	inject/options.o
