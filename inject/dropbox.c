@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "common/io.h"
@@ -130,6 +132,16 @@ dropbox_begin(struct dropbox *d)
 	return -1;
 }
 
+uint64_t
+dropbox_limit(const struct dropbox *d)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_FSIZE, &r) < 0)
+		return 0; /* nothing can be written, and is said so */
+	return r.rlim_max < d->bytes ? r.rlim_max : d->bytes;
+}
+
 int
 dropbox_publish(struct dropbox *d)
 {
@@ -161,4 +173,22 @@ dropbox_discard(struct dropbox *d)
 		(void)unlinkat(d->dirfd, dropname_put(&b, &d->name), 0);
 	d->fd = -1;
 	errno = saved;
+}
+
+const char *
+dropbox_why(int error)
+{
+	if (error == EDQUOT)
+		return "4.2.2 Postern is stopped, and your messages in its "
+		       "drop box are as many as control/dropmessages and "
+		       "dropbytes allow; try again when it runs";
+	if (error != EACCES)
+		return NULL;
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return "4.3.0 Postern is stopped, and its drop box is closed "
+		       "to programs that run with no_new_privs; try again when "
+		       "it runs";
+	return "4.3.0 Postern is stopped, and postern-queue has not the group "
+	       "of its drop box (postern check says what is wrong); try again "
+	       "when it runs";
 }

@@ -22,9 +22,15 @@ int dropbox_open(struct dropbox *, uint64_t messages, uint64_t bytes);
 int dropbox_begin(struct dropbox *);
 /* 0, or -1 with EDQUOT: this user's files hold too much by now. */
 int dropbox_check(const struct dropbox *);
+/* The most that the file may ever hold, for RLIMIT_FSIZE: no more than that is
+ * already, for none but root can raise it. */
+uint64_t dropbox_limit(const struct dropbox *);
 /* Makes what was written durable, and its name.  0, or -1 with errno: nothing
  * is left. */
 int dropbox_publish(struct dropbox *);
+/* What to tell the caller about an error of the above; NULL: what errno says.
+ */
+const char *dropbox_why(int error);
 /* Removes what was begun, if anything was. */
 void dropbox_discard(struct dropbox *);
 

@@ -61,3 +61,21 @@ lines_end(const struct lines *l)
 {
 	return l->cr ? LINES_CR : LINES_OK;
 }
+
+const char *
+lines_why(enum lines_status status)
+{
+	switch (status) {
+	case LINES_OK:
+		return "2.6.0 The text is fine";
+	case LINES_CR:
+		return "5.6.0 The message holds a CR that ends no line; lines "
+		       "must end in LF, or all in CRLF";
+	case LINES_MIXED:
+		return "5.6.0 Some lines of the message end in CRLF, others "
+		       "in LF; make them alike";
+	case LINES_NUL:
+		return "5.6.0 The message holds a NUL byte; encode it (MIME)";
+	}
+	return "5.6.0 The message is no text";
+}

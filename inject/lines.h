@@ -23,6 +23,8 @@ struct lines {
 
 /* Moves text from *in to out, until either is used up. */
 enum lines_status lines_feed(struct lines *, struct str *in, struct buf *out);
+/* What to tell the author of the text, with an enhanced status code. */
+const char *lines_why(enum lines_status);
 /* The text has ended. */
 enum lines_status lines_end(const struct lines *);
 

@@ -9,14 +9,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "common/args.h"
@@ -35,6 +32,8 @@
 #include "inject/mailbox.h"
 #include "inject/outlet.h"
 #include "inject/paths.h"
+#include "inject/queue_answer.h"
+#include "inject/queue_caller.h"
 #include "inject/queue_end.h"
 
 static const char help[] =
@@ -61,7 +60,6 @@ static const struct sandbox_rule drop_rules[] = {
 
 enum {
 	TIMEOUT_MINUTES = 24 * 60, /* qmail-queue's day */
-	ANSWER_MS = 600 * 1000,
 	MISTAKE = 400,
 	CHECK_EVERY = 1024 * 1024, /* bytes between two looks at the quota */
 	READ = LIMIT_FRAME
@@ -84,80 +82,18 @@ static struct {
 	struct dropbox box;
 } self;
 
-/* ---- what the caller left us ---- */
-
-/* A hole among the first three would be filled by the next open. */
-static void
-check_descriptors(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
-			continue;
-		/* the lowest free one is this */
-		if (open("/dev/null",
-			fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
-			_exit(QUEUE_EXIT_READ);
-		if (fd != STDERR_FILENO)
-			queue_fail(QUEUE_EXIT_READ,
-			    "4.3.0 fd 0 (the message) or 1 (the envelope) "
-			    "is not open");
-	}
-}
-
-static void
-reset_signals(void)
-{
-	static const int ignored[] = { SIGPIPE, SIGHUP, SIGINT, SIGQUIT,
-		SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGALRM };
-	sigset_t none;
-
-	sigemptyset(&none);
-	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
-		(void)signal(ignored[i], SIG_IGN);
-	(void)signal(SIGTERM, SIG_DFL);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	umask(027);
-}
-
-/* "SID PEER-IP-OR-- RELAY" */
-static void
-parse_facts(struct str s)
-{
-	struct str sid, peer, relay;
-
-	if (s.n == 0)
-		return;
-	self.facts = BUF_ON(self.facts_space);
-	if (!str_cut(s, ' ', &sid, &s) || !str_cut(s, ' ', &peer, &relay) ||
-	    sid.n == 0 || sid.n > LIMIT_SID || peer.n > LIMIT_PEER ||
-	    (!str_eq(relay, STR("0")) && !str_eq(relay, STR("1"))))
-		queue_fail(QUEUE_EXIT_BUG,
-		    "4.3.0 POSTERN_QUEUE_FACTS is not \"SID PEER RELAY\"");
-	const struct facts facts = { .sid = sid,
-		.peer_ip = str_eq(peer, STR("-")) ? STR("") : peer,
-		.relay = relay.p[0] == '1' };
-	facts_put(&self.facts, &facts);
-	self.has_facts = true;
-}
-
-/* The drop box is none of its business any more. */
-static void
-drop_group(void)
-{
-	gid_t own = getgid();
-
-	if (setresgid(own, own, own) < 0 || getegid() != own)
-		queue_fail(QUEUE_EXIT_BUG, "4.3.0 cannot give the group back");
-}
+/* ---- what the caller says ---- */
 
 static void
 take_environment(void)
 {
 	queue_end_report_to(str_of(getenv("POSTERN_QUEUE_REPORT")));
-	parse_facts(str_of(getenv("POSTERN_QUEUE_FACTS")));
+	self.facts = BUF_ON(self.facts_space);
+	self.has_facts = queue_caller_facts(
+	    str_of(getenv("POSTERN_QUEUE_FACTS")), &self.facts);
 	/* another root is the caller's own: so are its rights there */
 	if (getenv("POSTERN_ROOT") != NULL && getauxval(AT_SECURE) != 0)
-		drop_group();
+		queue_caller_drop_group();
 	layout_init();
 	if (clearenv() != 0)
 		queue_fail(QUEUE_EXIT_MEMORY, "4.3.2 Out of memory");
@@ -228,12 +164,15 @@ load_settings(void)
 static int
 connect_to_queued(void)
 {
+	static const struct timeval connect_time = { .tv_sec = 60 };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct buf path = BUF_ON(sa.sun_path);
 
 	(void)layout_file(LAYOUT_RUN, "queue", &path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	/* SO_SNDTIMEO bounds the wait for a place in queued's backlog */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &connect_time,
+			  sizeof(connect_time)) < 0)
 		queue_fail_errno(QUEUE_EXIT_NETWORK, "4.3.0 no socket");
 	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0) {
 		if (io_nonblock(fd, true) < 0)
@@ -253,25 +192,17 @@ discard(void)
 	dropbox_discard(&self.box);
 }
 
-/* Why the drop box cannot be written to. */
+/* errno says why the drop box cannot be used. */
 static _Noreturn void
 fail_drop_box(void)
 {
-	if (errno == EDQUOT)
-		queue_fail(QUEUE_EXIT_WRITE,
-		    "4.2.2 Postern is stopped, and your messages in its drop "
-		    "box are as many as control/dropmessages and dropbytes "
-		    "allow; try again when it runs");
-	if (errno == EACCES && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
-		queue_fail(QUEUE_EXIT_DROP_BOX,
-		    "4.3.0 Postern is stopped, and its drop box is closed to "
-		    "programs that run with no_new_privs; try again when it "
-		    "runs");
-	if (errno == EACCES)
-		queue_fail(QUEUE_EXIT_DROP_BOX,
-		    "4.3.0 Postern is stopped, and postern-queue has not the "
-		    "group of its drop box (postern check says what is "
-		    "wrong); try again when it runs");
+	int error = errno;
+	const char *why = dropbox_why(error);
+
+	if (why != NULL)
+		queue_fail(
+		    error == EDQUOT ? QUEUE_EXIT_WRITE : QUEUE_EXIT_DROP_BOX,
+		    why);
 	queue_fail_errno(QUEUE_EXIT_DROP_BOX,
 	    "4.3.0 Postern is stopped, and its drop box cannot be used");
 }
@@ -290,18 +221,6 @@ open_drop_box(void)
 	return self.box.fd;
 }
 
-/* The most that the file may hold: no more than the caller's own limit, which
- * none but root can raise. */
-static uint64_t
-file_limit(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_FSIZE, &r) < 0)
-		queue_fail_errno(QUEUE_EXIT_BUG, "4.3.0 RLIMIT_FSIZE");
-	return r.rlim_max < self.drop_bytes ? r.rlim_max : self.drop_bytes;
-}
-
 /* The group stays with one who writes to the drop box, for the file's name is
  * given last; all that is left to do with it is in drop_rules. */
 static void
@@ -316,7 +235,7 @@ enter_sandbox(bool drops)
 		    drops ? N_ELEMENTS(drop_rules) : N_ELEMENTS(rules),
 		.dirs = dirs,
 		.dir_count = N_ELEMENTS(dirs),
-		.max_file = drops ? file_limit() : 0,
+		.max_file = drops ? dropbox_limit(&self.box) : 0,
 		.silent = true };
 
 	sandbox_enter(&sandbox);
@@ -333,7 +252,7 @@ fail_write(void)
 		    "written");
 	if (errno == ETIMEDOUT)
 		queue_fail(QUEUE_EXIT_TIMEOUT,
-		    "4.4.2 postern-queued took no more for too long");
+		    "4.4.2 postern-queued did not go on in time");
 	queue_fail(QUEUE_EXIT_LOST,
 	    self.has_facts
 		? "4.3.0 postern-queued ended, or takes no facts of this user"
@@ -402,21 +321,8 @@ count_bytes(size_t n)
 static void
 check_lines(enum lines_status status)
 {
-	switch (status) {
-	case LINES_OK:
-		return;
-	case LINES_CR:
-		queue_fail(QUEUE_EXIT_REFUSED,
-		    "5.6.0 The message holds a CR that ends no line; "
-		    "lines must end in LF, or all in CRLF");
-	case LINES_MIXED:
-		queue_fail(QUEUE_EXIT_REFUSED,
-		    "5.6.0 Some lines of the message end in CRLF, others in "
-		    "LF; make them alike");
-	case LINES_NUL:
-		queue_fail(QUEUE_EXIT_REFUSED,
-		    "5.6.0 The message holds a NUL byte; encode it (MIME)");
-	}
+	if (status != LINES_OK)
+		queue_fail(QUEUE_EXIT_REFUSED, lines_why(status));
 }
 
 static void
@@ -522,64 +428,7 @@ send_envelope(void)
 		queue_fail(QUEUE_EXIT_REFUSED, "5.5.1 No recipient");
 }
 
-/* ---- the answer ---- */
-
-static enum queue_exit
-code_of(char verdict, struct str text)
-{
-	if (verdict == 'K')
-		return QUEUE_EXIT_DONE;
-	if (verdict == 'D')
-		return QUEUE_EXIT_REFUSED;
-	if (str_starts(text, STR("4.3.1")))
-		return QUEUE_EXIT_WRITE;
-	if (str_starts(text, STR("4.3.2")))
-		return QUEUE_EXIT_MEMORY;
-	return QUEUE_EXIT_REFUSED_NOW;
-}
-
-static void
-wait_for_answer(void)
-{
-	int left = outlet_left_ms(self.outlet.deadline_ms);
-	int ready =
-	    io_wait(self.outlet.fd, false, left < ANSWER_MS ? left : ANSWER_MS);
-
-	if (ready == 0)
-		queue_fail(QUEUE_EXIT_TIMEOUT,
-		    "4.4.2 postern-queued did not answer in time");
-	if (ready < 0)
-		fail_write();
-}
-
-static _Noreturn void
-take_answer(void)
-{
-	struct buf in = BUF_ON(self.answer);
-
-	for (;;) {
-		char verdict;
-		struct str text;
-		size_t used;
-
-		wait_for_answer();
-		ssize_t n = recv(
-		    self.outlet.fd, buf_tail(&in), buf_room(&in), MSG_DONTWAIT);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			fail_write();
-		buf_grew(&in, (size_t)n);
-		enum frame_status status = frame_next(
-		    buf_str(&in), LIMIT_REPORT, &verdict, &text, &used);
-		if (status == FRAME_OK &&
-		    (verdict == 'K' || verdict == 'Z' || verdict == 'D'))
-			queue_end(code_of(verdict, text), verdict, text);
-		if (status != FRAME_MORE)
-			queue_fail(QUEUE_EXIT_LOST,
-			    "4.3.0 postern-queued does not speak our language");
-	}
-}
+/* ---- all of it ---- */
 
 /* What stands in front of the message. */
 static void
@@ -604,11 +453,23 @@ publish(void)
 	queue_end(QUEUE_EXIT_DONE, 'K', STR(""));
 }
 
+static _Noreturn void
+end_as_answered(void)
+{
+	struct buf in = BUF_ON(self.answer);
+	char verdict;
+	struct str text;
+
+	if (queue_answer(self.outlet.fd, self.outlet.deadline_ms, &in, &verdict,
+		&text) < 0)
+		fail_write();
+	queue_end(queue_answer_code(verdict, text), verdict, text);
+}
+
 int
 main(int argc, char **argv)
 {
-	reset_signals();
-	check_descriptors();
+	queue_caller_reset();
 	log_init("queue");
 	self.uid = getuid(); /* the sandbox does not tell */
 	parse_arguments(argc, argv);
@@ -620,7 +481,7 @@ main(int argc, char **argv)
 	if (self.drops)
 		fd = open_drop_box();
 	else
-		drop_group();
+		queue_caller_drop_group();
 	outlet_init(&self.outlet, fd, deadline);
 	enter_sandbox(self.drops);
 	put_head();
@@ -631,5 +492,5 @@ main(int argc, char **argv)
 		fail_write();
 	if (self.drops)
 		publish();
-	take_answer();
+	end_as_answered();
 }
