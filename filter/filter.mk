@@ -10,3 +10,16 @@ TESTS += test_filter_outcome
 test_filter_outcome_OBJS := tests/unit/test_filter_outcome.o $(FILTER_PURE)
 FUZZ += fuzz_filter_outcome
 fuzz_filter_outcome_OBJS := tests/fuzz/fuzz_filter_outcome.o $(FILTER_PURE)
+
+# Programs to begin with.
+FILTERS := $(sort $(wildcard filter/examples/*))
+FILTERS_TO := $(DESTDIR)$(PREFIX)/share/doc/postern/examples/filters
+install: install-filters
+install-filters:
+	@install -d $(FILTERS_TO)
+	install -C -m 755 $(FILTERS) $(FILTERS_TO)
+uninstall: uninstall-filters
+uninstall-filters:
+	rm -f $(FILTERS:filter/examples/%=$(FILTERS_TO)/%)
+	-rmdir -p $(FILTERS_TO) 2>/dev/null
+.PHONY: install-filters uninstall-filters

@@ -35,6 +35,8 @@ const struct place places[] = {
 	    "its last errors" },
 	{ PLACE_SOCKET, LAYOUT_RUN, "queue", "posternq", "posternq", 0666,
 	    "takes mail of users here" },
+	{ PLACE_SOCKET, LAYOUT_RUN, "filter", "posternf", "posternf", 0666,
+	    "takes smtpd's mail" },
 	{ PLACE_SOCKET, LAYOUT_RUN, "users", "posternu", "posternu", 0666,
 	    "says who exists" },
 	{ PLACE_SOCKET, LAYOUT_RUN, "qmgr", "posterns", "posterns", 0600,

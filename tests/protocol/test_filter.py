@@ -14,18 +14,18 @@ import smtplib
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 
-from suite import BIN, Suite, children, wait_for
+from suite import BIN, TOP, Suite, children, wait_for
 
 TIMEOUT = 3
 PASS = 'exec "$QMAILQUEUE" </dev/stdin'
 PROGRAM = """#!/bin/sh
 eval "$(sed -n '/^$/q;s/^X-Do: //p')"
 """
+RELOADED = ["role=listen-smtp event=reloaded", "role=filter event=reload "]
 # qmail.c, qmail_close
 CODES = {11: 554, 12: 554, 31: 550, 40: 554, 1: 451, 10: 451, 41: 451,
          51: 451, 52: 451, 53: 451, 54: 451, 55: 451, 56: 451, 61: 451,
@@ -102,6 +102,15 @@ def of_filter(word):
 
 def keeper(suite):
     return children(suite.roles()["filter"])[0]
+
+
+def hup(suite):
+    seen = [suite.log().count(e) for e in RELOADED]
+    runs = "filter" in suite.roles()  # else it is about to start
+    os.kill(suite.roles()["start"], signal.SIGHUP)
+    for event, count in zip(RELOADED, seen):
+        if event.startswith("role=listen") or runs:
+            suite.wait_log(event, count=count + 1)
 
 
 # ---- what a client is answered ----
@@ -391,13 +400,138 @@ def test_strangers_at_the_door(suite):
     suite.wait_log("event=strange-peer")
 
 
+# ---- the examples ----
+
+EXAMPLES = TOP / "filter/examples"
+SCANNER = """#!/bin/sh
+# as clamdscan: 0 clean, 1 found, 2 error
+case $(grep -ao 'SCAN-[A-Z]*' | head -n 1) in
+SCAN-VIRUS) echo 'stream: Test-Signature FOUND'; exit 1 ;;
+SCAN-ERROR) echo 'ERROR: no connection'; exit 2 ;;
+SCAN-DIES) kill -9 $$ ;;
+esac
+"""
+
+
+@pytest.fixture
+def examples(suite, place):
+    """The setting's program becomes one of the examples, by name."""
+    setting = pathlib.Path(suite.env["CONTROL"], "filter")
+    before = setting.read_text()
+    for path in EXAMPLES.iterdir():
+        shutil.copy(path, place)
+    program(place, "scanner", SCANNER)
+
+    def use(name):
+        setting.write_text(f"{place}/{name}\n")
+        hup(suite)
+    yield use
+    setting.write_text(before)
+    hup(suite)
+
+
+def send(suite, header, body="hello\n"):
+    c = client(suite)
+    c.docmd("MAIL FROM:<alice@crepes.fr>")
+    c.docmd(f"RCPT TO:<{suite.env['USER_1']}>")
+    code, text = c.data(
+        f"{header}\n\n{body}".replace("\n", "\r\n").encode("latin1"))
+    c.close()
+    return code, text.decode()
+
+
+def delivered(suite, reply):
+    assert reply[0] == 250, reply
+    qid = reply[1].split()[-1]
+    suite.wait_log(f"event=done qid={qid}")
+    path, = [p for p in maildir(suite).iterdir() if f"Q{qid}" in p.name]
+    text = path.read_bytes()
+    path.unlink()
+    return text
+
+
+LARGE = "x\xe4" * 38 + "\n"
+
+
+def test_example_add_header(suite, examples):
+    examples("add-header X-Seen: yes, it is")
+    for body in ("hello\n", LARGE * 200000):
+        text = delivered(suite, send(suite, "Subject: x", body))
+        head, _, got = text.partition(b"\n\n")
+        assert b"\nX-Seen: yes, it is\nReceived: " in head
+        assert got == body.encode("latin1")
+
+
+ATTACHED = """Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: application/octet-stream;
+\tname="{}"
+
+xxx
+--b--
+"""
+
+
+def test_example_refuse(suite, examples):
+    examples("refuse")
+    assert send(suite, "Subject: x", LARGE * 300000)[0] == 552
+    assert send(suite, "Subject: you can MAKE\n MONEY fast")[1] == \
+        "5.7.1 We have money already"
+    for name, code in [("a.exe", 550), ("b c.JS", 550), ("a.txt", 250),
+                       ("exe.exe.pdf", 250)]:
+        head, _, body = ATTACHED.format(name).partition("\n\n")
+        assert send(suite, head, body)[0] == code, name
+    text = delivered(suite, send(suite, "Subject: x", LARGE * 100000))
+    assert text.endswith(b"\n\n" + LARGE.encode("latin1") * 100000)
+
+
+def test_example_scan(suite, examples, place):
+    examples(f"scan {place}/scanner -")
+    assert send(suite, "Subject: x", "SCAN-VIRUS\n") == (
+        550, "5.7.1 stream: Test-Signature FOUND")
+    for trouble in ("SCAN-ERROR", "SCAN-DIES"):
+        assert send(suite, "Subject: x", trouble + "\n") == (
+            451, "4.7.1 The message cannot be scanned now")
+    suite.wait_log('event=filter-said sid=\\w+ text="ERROR: no connection"')
+    text = delivered(suite, send(suite, "Subject: x", LARGE * 100000))
+    assert text.endswith(b"\n\n" + LARGE.encode("latin1") * 100000)
+    examples("scan /no/such/scanner")
+    assert send(suite, "Subject: x")[0] == 451
+
+
+def test_example_policy(suite, examples):
+    examples("policy")
+    good = "From: a@b.c\nDate: Sun, 22 Nov 2026 06:00:00 +0000"
+    assert send(suite, "Subject: x")[0] == 554
+    assert send(suite, good + "\nDelivered-To: x" * 30)[1].startswith("5.4.6")
+    for body in ("hello\n", LARGE * 100000):
+        text = delivered(suite, send(suite, good, body))
+        assert b"\nX-Came-From: 127.0.0.1\nReceived: " in text
+        assert text.endswith(b"\n\n" + body.encode("latin1"))
+
+
+def test_manual_examples(suite, place):
+    """What stands in postern-filter(8) works."""
+    page = (TOP / "filter/postern-filter.8").read_text()
+    setting = pathlib.Path(suite.env["CONTROL"], "filter")
+    before = setting.read_text()
+    got = []
+    for i, text in enumerate(re.findall(
+            r"-literal -offset indent\n(#!.*?)\.Ed", page, re.S)):
+        path = program(place, f"manual-{i}", text)
+        setting.write_text(f"{path}\n")
+        hup(suite)
+        got += [send(suite, "Subject: x"),
+                send(suite, "Subject: make money fast")]
+    setting.write_text(before)
+    hup(suite)
+    assert [code for code, _ in got] == [250] * 5 + [550]
+    assert got[-1][1] == "5.7.1 We have money already"
+    assert b"X-Checked: yes" in delivered(suite, got[2])
+
+
 # ---- settings ----
-
-def hup(suite):
-    count = suite.log().count("event=reloaded smtp=1")
-    os.kill(suite.roles()["start"], signal.SIGHUP)
-    suite.wait_log("event=reloaded smtp=1", count=count + 1)
-
 
 def test_reload_loses_no_session(suite, place):
     setting = pathlib.Path(suite.env["CONTROL"], "filter")
