@@ -95,6 +95,9 @@ list-units:
 list-fuzzers:
 	@echo $(FUZZ)
 
+list-programs:
+	@echo $(PROGS)
+
 # Everything that can be built, for both compilers and the linters.
 everything: all units tools fuzzers
 
@@ -130,5 +133,5 @@ bench-depth: all tools
 clean:
 	rm -rf $(B) build-asan build-fuzz build-clang build-analyze
 
-.PHONY: all units tools fuzzers list-units list-fuzzers everything check \
+.PHONY: all units tools fuzzers list-units list-fuzzers list-programs everything check \
 	check-asan check-fuzz check-crash lint bench bench-depth clean

@@ -35,13 +35,15 @@ uninstall:
 # who has them, so that there is one of each.  For a log that postern-start
 # writes: its rotation.
 SYSTEM := $(DESTDIR)$(PREFIX)/lib
-install-systemd: all
-	@mkdir -p $(B)/system
-	sed 's,@PREFIX@,$(PREFIX),' install/system/postern.service \
-		> $(B)/system/postern.service
-	install/users --sysusers > $(B)/system/sysusers
-	env -u POSTERN_ROOT $(B)/bin/postern layout --tmpfiles \
-		> $(B)/system/tmpfiles
+SHARE := $(DESTDIR)$(PREFIX)/share/postern
+$(B)/system: all
+	@mkdir -p $@
+	@sed 's,@PREFIX@,$(PREFIX),' install/system/postern.service \
+		> $@/postern.service
+	@install/users --sysusers > $@/sysusers
+	@env -u POSTERN_ROOT $(B)/bin/postern layout --tmpfiles > $@/tmpfiles
+
+install-systemd: $(B)/system
 	install -d $(SYSTEM)/systemd/system $(SYSTEM)/sysusers.d \
 		$(SYSTEM)/tmpfiles.d
 	$(COPY) -m 644 $(B)/system/postern.service $(SYSTEM)/systemd/system
@@ -64,5 +66,19 @@ uninstall-system:
 		$(SYSTEM)/tmpfiles.d/postern.conf \
 		$(DESTDIR)/etc/logrotate.d/postern
 
-.PHONY: install uninstall install-system install-systemd install-none \
+# What a package has besides: setup without the sources, the users' list, and
+# what debhelper is to lay down.
+install-package: $(B)/system
+	install -d $(SHARE)/steps $(SYSTEM)/sysusers.d
+	install -m 755 install/setup install/users $(SHARE)
+	install -m 644 install/steps/* $(SHARE)/steps
+	install -m 644 $(B)/system/sysusers $(SYSTEM)/sysusers.d/postern.conf
+
+# A Debian package, in build/deb (needs debhelper): from a copy of the tree, so
+# that nothing is written elsewhere.
+DEB := $(B)/deb/postern-$(VERSION)
+deb:
+	install/debian/make $(abspath $(DEB)) $(VERSION)
+
+.PHONY: deb $(B)/system install-package install uninstall install-system install-systemd install-none \
 	install-s6 install-runit install-daemontools uninstall-system

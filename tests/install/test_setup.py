@@ -211,6 +211,28 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
         m.run("flock", "-n", "/run/postern/lock", "true")
 
 
+def test_sendmail_is_taken_and_given_back(machine):
+    m = machine
+    m.setup(*WANTED, "--no-start")
+    names = ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/mailq",
+             "/usr/bin/newaliases"]
+    m.run("sh", "-c", "rm -f $0 && printf x >$0 && chmod 755 $0", names[0])
+    m.run("rm", "-f", names[1])
+    before = m.listing(*names)
+    assert not m.path("/usr/local/sbin/sendmail").is_symlink()
+    for _ in 1, 2:
+        out = m.setup(*WANTED, "--no-start", "--sendmail")
+        for name in names:
+            assert os.readlink(m.path(name)) == "/usr/local/libexec/postern/postern-sendmail"
+    assert "as it was" in out and "sendmail" not in out.split("DNS")[0]
+    assert m.path(names[0] + ".distrib").read_text() == "x"
+    m.run("sh", "-c", "printf 'Subject: x\n\nhi\n' | /usr/sbin/sendmail alice@example.org")
+    assert len(list(m.path("/var/spool/postern-drop/new").iterdir())) == 1
+    m.setup("--uninstall")
+    assert m.listing(*names) == before
+    assert "postern" not in m.run("dpkg-divert", "--list", "*sendmail*")
+
+
 def test_uninstall_leaves_nothing_but_what_is_the_users(machine):
     m = machine
     m.setup("--uninstall")
