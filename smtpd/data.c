@@ -94,33 +94,49 @@ take_line_end(struct data *d, struct buf *out)
 	return true;
 }
 
-/* Copies up to the first CR, LF or NUL; how many bytes.  Eight at a time: `low`
- * has a bit for each byte under CR + 1, and perhaps for one behind such. */
+typedef unsigned char block __attribute__((vector_size(16)));
+
+/* Where the first byte up to CR may stand in it; 16: in none. */
+static size_t
+find_low(block x)
+{
+	block low = (block)(x <= '\r');
+	uint64_t half[2];
+
+	memcpy(half, &low, sizeof(half));
+	if (half[0] != 0)
+		return (size_t)__builtin_ctzll(le64toh(half[0])) / 8;
+	if (half[1] != 0)
+		return 8 + (size_t)__builtin_ctzll(le64toh(half[1])) / 8;
+	return sizeof(x);
+}
+
+static bool
+ends_text(char c)
+{
+	return c == '\r' || c == '\n' || c == '\0';
+}
+
+/* Copies up to the first CR, LF or NUL; how many bytes. */
 static size_t
 copy_text(char *to, struct str from)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101);
 	size_t i = 0;
 
-	while (i + sizeof(uint64_t) <= from.n) {
-		uint64_t x;
+	while (i + sizeof(block) <= from.n) {
+		block x;
 
 		memcpy(&x, from.p + i, sizeof(x));
 		memcpy(to + i, &x, sizeof(x));
-		x = le64toh(x);
-		uint64_t low = (x - ones * ('\r' + 1)) & ~x & (ones << 7);
-		if (low == 0) {
-			i += sizeof(x);
+		size_t n = find_low(x);
+		i += n;
+		if (n == sizeof(x))
 			continue;
-		}
-		i += (size_t)__builtin_ctzll(low) / 8;
-		if (from.p[i] == '\r' || from.p[i] == '\n' || from.p[i] == '\0')
+		if (ends_text(from.p[i]))
 			return i;
 		i++; /* a tab, say: copied */
 	}
-	for (; i < from.n && from.p[i] != '\r' && from.p[i] != '\n' &&
-	       from.p[i] != '\0';
-	     i++)
+	for (; i < from.n && !ends_text(from.p[i]); i++)
 		to[i] = from.p[i];
 	return i;
 }
@@ -130,23 +146,25 @@ copy_text(char *to, struct str from)
 static size_t
 take_lines(struct data *d, struct str in, struct buf *out)
 {
-	size_t used = 0;
+	char *to = buf_tail(out);
+	size_t room = buf_room(out), put = 0, used = 0;
 
-	while (in.n > 0 && in.p[0] != '.') {
-		char *to = buf_tail(out);
-		size_t room = buf_room(out);
-		size_t n = copy_text(to, str_head(in, room));
+	while (used < in.n && in.p[used] != '.') {
+		struct str rest = { .p = in.p + used, .n = in.n - used };
+		size_t fits = room - put < rest.n ? room - put : rest.n;
+		size_t n =
+		    copy_text(to + put, (struct str){ .p = rest.p, .n = fits });
 
-		if (n == room || n + 2 > in.n || in.p[n] != '\r' ||
-		    in.p[n + 1] != '\n' ||
-		    (d->max > 0 && d->size + n + 2 > d->max))
+		if (n == room - put || n + 2 > rest.n || rest.p[n] != '\r' ||
+		    rest.p[n + 1] != '\n' ||
+		    (d->max > 0 && d->size + used + n + 2 > d->max))
 			break;
-		to[n] = '\n';
-		buf_grew(out, n + 1);
-		d->size += n + 2;
+		to[put + n] = '\n';
+		put += n + 1;
 		used += n + 2;
-		in = str_skip(in, n + 2);
 	}
+	buf_grew(out, put);
+	d->size += used;
 	return used;
 }
 
