@@ -11,7 +11,8 @@
 #include "queue/pace.h"
 
 enum {
-	LOCAL_JOBS = 256, /* jobs that a local has at a time */
+	LOCAL_JOBS = 512, /* that a local has: it syncs half of them while the
+			   * others wait */
 	REMOTE_JOBS = 1,
 	JOB_ROOM = PACKET_MAX - 1024,
 	JOB_8BIT = 2,

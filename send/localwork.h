@@ -20,7 +20,7 @@
 #include "send/runner.h"
 
 enum {
-	LOCALWORK_JOBS = 512, /* qmgr keeps at most half of that unreported */
+	LOCALWORK_JOBS = 1024, /* qmgr keeps at most half of that unreported */
 	LOCALWORK_TASKS = 64,
 	LOCALWORK_SEEN_BEFORE = 4 /* J's flag: may have been delivered */
 };

@@ -679,17 +679,17 @@ def test_reload_changes_domains():
 def test_many_locals_at_once_and_acks_in_groups():
     with World() as w:
         w.told()
-        ids = [w.note([f"u{i}@here.example"]) for i in range(600)]
+        ids = [w.note([f"u{i}@here.example"]) for i in range(1100)]
         for _ in ids:
             w.virtual()
         local = w.local()
-        jobs = [local.job() for _ in range(256)]
+        jobs = [local.job() for _ in range(512)]
         local.quiet("J", 0.1)
         for job in jobs:
             local.report(job)
         w.wait_marks([(j.id, 0, "K") for j in jobs])
         local.wait_acks([(j.id, 0) for j in jobs])
-        for _ in range(256):
+        for _ in range(512):
             local.job()
 
 
