@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, body_fd, packet, pair, receive, text, u8, u32, u64
+from roles import BIN, body_fd, packet, pair, says_ready, text, u8, u32, u64
 from suite import children
 
 ROOT = os.geteuid() == 0
@@ -51,8 +51,7 @@ class Become:
         for fd in fds + [log]:
             os.close(fd)
         far.close()
-        data, _ = receive(self.channel)
-        assert data[:1] == b"R", (data, self.log())
+        assert says_ready(self.channel), self.log()
         self.qmgr = self.link("qmgr")
         assert packet(self.qmgr).type == "E"
         self.keys = 0

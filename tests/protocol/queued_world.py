@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, pair, packet, receive, text, u8, u32, u64
+from roles import BIN, pair, packet, says_ready, text, u8, u32, u64
 from suite import children, wait_for
 
 CONTROL = {"me": "tester.example", "locals": "tester.example",
@@ -74,8 +74,7 @@ class World:
         far.close()
         self.links = []
         if wait:
-            data, _ = receive(self.channel, 30)
-            assert data[:1] == b"R", (data, self.log())
+            assert says_ready(self.channel), self.log()
         return self
 
     def link(self, peer, kind=socket.SOCK_SEQPACKET):

@@ -74,6 +74,15 @@ def receive(sock, timeout=10):
     return data, fds
 
 
+def says_ready(channel, timeout=30):
+    """Whether the role at the other end of its channel to start becomes ready;
+    error lines that it logs before (E) are passed over."""
+    data, _ = receive(channel, timeout)
+    while data[:1] == b"E":
+        data, _ = receive(channel, timeout)
+    return data[:1] == b"R"
+
+
 def packet(sock, timeout=10):
     data, fds = receive(sock, timeout)
     if not data:
@@ -141,8 +150,7 @@ class Role:
         os.close(log)
         os.close(dirfd)
         far.close()
-        data, _ = receive(self.channel)
-        assert data[:1] == b"R", (data, self.log())
+        assert says_ready(self.channel), self.log()
         return self
 
     def link(self, peer):

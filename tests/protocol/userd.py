@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, packet, pair, receive, text, u64
+from roles import BIN, packet, pair, says_ready, text, u64
 
 NOBODY = 65534
 
@@ -94,8 +94,7 @@ class Userd:
             os.close(fd)
         far.close()
         listener.close()
-        data, _ = receive(self.channel)
-        assert data[:1] == b"R", (data, self.log())
+        assert says_ready(self.channel), self.log()
 
     def __exit__(self, kind, value, trace):
         self.channel.close()
