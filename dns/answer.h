@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * answer: a DNS message (RFC 1035 4) read into the records of dnsd's answer
- * (INTERNALS.md "Ask: dnsd").  The bytes are a stranger's.  Pure.
+ * (INTERNALS.md "Ask: dnsd").  The bytes are a stranger's.  Pure.  Public: what
+ * types and states are called.
  */
 #ifndef ANSWER_H
 #define ANSWER_H

@@ -8,6 +8,7 @@
 
 struct check {
 	bool json;
+	bool quiet; /* only count */
 	unsigned mistakes, warnings;
 };
 

@@ -74,7 +74,8 @@ check_say(struct check *c, enum check_kind kind, const char *file,
 		c->mistakes++;
 	else
 		c->warnings++;
-	print(c, kind, file, line, text);
+	if (!c->quiet)
+		print(c, kind, file, line, text);
 }
 
 void

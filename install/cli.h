@@ -14,6 +14,7 @@
 int cli_init(int argc, char **argv);
 int cli_layout(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sandbox(int argc, char **argv);

@@ -25,6 +25,7 @@ static const struct command {
 	{ "alias", cli_alias, "add, change and list aliases" },
 	{ "show", cli_show, "every setting, its value and its origin" },
 	{ "check", cli_check, "every mistake in the configuration" },
+	{ "doctor", cli_doctor, "what must be true before the first mail" },
 	{ "sandbox", cli_sandbox, "what each running role may do" },
 	{ "init", cli_init, "make the directories of a new suite" },
 	{ "layout", cli_layout,

@@ -11,7 +11,7 @@ from suite import BIN
 PROGRAMS = sorted(p.name for p in BIN.glob("postern*"))
 COMMANDS = ["status", "queue", "queue list", "queue delete", "trace", "why", "user",
             "user add", "user passwd a@b.c", "user list", "alias", "alias add",
-            "alias list", "show", "show me", "check", "sandbox", "init",
+            "alias list", "show", "show me", "check", "sandbox", "init", "doctor",
             "layout"]
 
 
