@@ -94,9 +94,9 @@ def w(tmp_path):
 
 
 def test_plain(w):
-    w.mail("bob", "Carol <carol@x.example>, dave@localhost", "bob")
+    w.mail("bob", "Carol <carol@x.example>, dave@localhost", "e@host", "bob")
     assert w.envelope() == (ME, ["bob@mail.example.org", "carol@x.example",
-                                 "dave@mail.example.org"])
+                                 "dave@mail.example.org", "e@host"])
     m = w.parsed()
     assert m["Subject"] == "s" and m.get_payload() == "body\n"
     assert ME in m["From"] and m["Date"] and m["To"] == \
