@@ -164,18 +164,25 @@ remove_entry(int dirfd, const char *name)
 	       unlinkat(dirfd, name, AT_REMOVEDIR) == 0;
 }
 
-/* why: what is wrong with it.  keep: however much is there already. */
+enum aside {
+	ASIDE_KEEP, /* however much is there already */
+	ASIDE_FEW,  /* not too many of them */
+	ASIDE_REMOVE
+};
+
+/* why: what is wrong with it. */
 static void
-put_aside(int dirfd, const char *name, const char *why, bool keep)
+put_aside(int dirfd, const char *name, const char *why, enum aside how)
 {
 	char text[BAD_NAME];
 	struct buf kept = BUF_ON(text);
+	bool keep =
+	    how == ASIDE_KEEP || (how == ASIDE_FEW && bad_count < BAD_MAX);
 
-	if ((keep || bad_count < BAD_MAX) &&
-	    move_to_bad(dirfd, name, &kept) == 0)
+	if (keep && move_to_bad(dirfd, name, &kept) == 0)
 		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
 		    F_STR("kept", buf_str(&kept)));
-	else if (!keep && remove_entry(dirfd, name))
+	else if (how != ASIDE_KEEP && remove_entry(dirfd, name))
 		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
 		    F_TEXT("kept", "no: removed"));
 	else if (errno != ENOENT && (dirfd != new_fd || is_news(name)))
@@ -222,7 +229,7 @@ boxfiles_list(struct boxfiles *list)
 		struct boxfile *f = &list->file[list->count];
 
 		if (!parse_work_name(str_of(name), f))
-			put_aside(work_fd, name, "not of pickup", true);
+			put_aside(work_fd, name, "not of pickup", ASIDE_KEEP);
 		else if (++list->count == BOXFILES_MAX)
 			die(EXITCODE_PERMANENT,
 			    "more files in work of the drop box than pickup "
@@ -301,7 +308,8 @@ look_at(const char *name, bool sweep, struct boxfile *f)
 		return false; /* gone again */
 	const char *wrong = !named ? "strange name" : wrong_with(&st, n.uid);
 	if (wrong != NULL)
-		put_aside(new_fd, name, wrong, false);
+		put_aside(new_fd, name, wrong,
+		    S_ISREG(st.st_mode) ? ASIDE_FEW : ASIDE_REMOVE);
 	else if (n.tmp)
 		sweep_file(name, &st);
 	else
@@ -376,9 +384,10 @@ boxfiles_end(const struct boxfiles *list)
 		    unlinkat(work_fd, name, 0) < 0 && errno != ENOENT)
 			die(EXITCODE_TEMPORARY, "work of the drop box", errno);
 		if (f->state == BOXFILE_REFUSED)
-			put_aside(work_fd, name, "refused for good", true);
+			put_aside(
+			    work_fd, name, "refused for good", ASIDE_KEEP);
 		if (f->state == BOXFILE_BAD)
-			put_aside(work_fd, name, "no message", false);
+			put_aside(work_fd, name, "no message", ASIDE_FEW);
 	}
 	must_sync(bad_fd);
 	must_sync(work_fd);

@@ -221,6 +221,7 @@ main(int argc, char **argv)
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
 	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
+	uid_t own = geteuid();
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
 	int settle_fds[SETTLE_PROCESSES];
@@ -238,7 +239,7 @@ main(int argc, char **argv)
 	commit_init(&spool);
 	tend_init(&spool, settle_fds);
 	teller_init(&spool);
-	stream_init(&spool, ROLE_FD_LISTEN, tellers, &limits);
+	stream_init(&spool, ROLE_FD_LISTEN, own, tellers, &limits);
 	role_ready();
 	log_gather();
 	loop_run(before_wait);

@@ -54,6 +54,7 @@ static struct stream *newest_local;
 static struct stream *starved;
 static unsigned stream_count, local_count;
 static int64_t accept_at;
+static uid_t own_uid;
 static uid_t tellers[STREAM_TELLERS];
 static uint64_t local_number;
 static int64_t next_look, refused_said_ms;
@@ -321,7 +322,7 @@ count_of_user(uid_t uid)
 bool
 stream_is_teller(uid_t uid)
 {
-	if (uid == geteuid())
+	if (uid == own_uid)
 		return false;
 	for (size_t i = 0; i < N_ELEMENTS(tellers); i++)
 		if (tellers[i] == uid)
@@ -349,7 +350,7 @@ open_local(int fd, uid_t uid)
 	if (s == NULL)
 		return;
 	bool root = uid == 0;
-	bool own = uid == geteuid();
+	bool own = uid == own_uid;
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
 	s->session.may_tell_facts = root || own || stream_is_teller(uid);
@@ -456,9 +457,10 @@ stream_set_limits(const struct stream_limits *l)
 }
 
 void
-stream_init(struct spool *s, int listen_fd,
+stream_init(struct spool *s, int listen_fd, uid_t own,
     const uid_t facts_from[STREAM_TELLERS], const struct stream_limits *l)
 {
+	own_uid = own;
 	memcpy(tellers, facts_from, sizeof(tellers));
 	session_init(s);
 	stream_set_limits(l);

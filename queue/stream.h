@@ -16,9 +16,10 @@ struct stream_limits {
 
 enum { STREAM_TELLERS = 2 };
 
-/* listen_fd: run/queue.  tellers: who may tell facts there (besides root), and
+/* listen_fd: run/queue.  own: this process's user (the sandbox does not tell).
+ * tellers: who may tell facts there (besides root), and
  * may send to our domains only if they do not. */
-void stream_init(struct spool *, int listen_fd,
+void stream_init(struct spool *, int listen_fd, uid_t own,
     const uid_t tellers[STREAM_TELLERS], const struct stream_limits *);
 /* Borrows what the limits point to until the next call. */
 void stream_set_limits(const struct stream_limits *);
