@@ -15,19 +15,24 @@
 #include "common/packet.h"
 #include "install/cli.h"
 #include "install/json.h"
+#include "users/cli_import.h"
 #include "users/edit.h"
 #include "users/line.h"
+#include "users/tables.h"
 
 enum { ANSWER_MS = 3000 };
 
 static const char usage[] =
     "usage: postern alias add ADDRESS TARGET ...\n"
     "       postern alias del ADDRESS [TARGET ...]\n"
-    "       postern alias list [--json]\n\n"
+    "       postern alias list [--json]\n"
+    "       postern alias import [FILE]\n\n"
     "Mail for ADDRESS goes to every TARGET, an address here or elsewhere.\n"
     "@domain is the catch-all of a domain; a bare name is an alias in every\n"
     "domain of control/locals.  add appends to an alias that is there; del\n"
-    "takes the targets away, or all of it.  See postern-alias(1).\n";
+    "takes the targets away, or all of it.  import takes all aliases of\n"
+    "sendmail's /etc/aliases, or says what is wrong there.  See\n"
+    "postern-alias(1).\n";
 
 static char me_room[CONTROL_LINE_MAX];
 static struct buf me = { .p = me_room, .cap = sizeof(me_room) };
@@ -263,54 +268,77 @@ alias_del(int argc, char **argv, struct str key)
 
 /* ---- list ---- */
 
+/* How a list is printed. */
+struct listing {
+	bool json, imported;
+	size_t width;
+};
+
 static void
-print_alias(struct line_alias a, size_t width, bool json)
+print_alias(struct line_alias a, const struct listing *l)
 {
 	char room[LIMIT_ADDRESS + 2];
 	struct buf target = BUF_ON(room);
 	const char *wrong = NULL, *comma = "";
-	if (json) {
+	if (l->json) {
 		fputs("{\"address\":", stdout);
 		json_string(a.address);
-		fputs(",\"targets\":[", stdout);
+		printf(",\"imported\":%s,\"targets\":[",
+		    l->imported ? "true" : "false");
 	} else {
-		printf("%-*.*s  ", (int)width, (int)a.address.n, a.address.p);
+		printf(
+		    "%-*.*s  ", (int)l->width, (int)a.address.n, a.address.p);
 	}
 	while (line_alias_next(&a, buf_str(&me), &target, &wrong)) {
 		fputs(comma, stdout);
-		comma = json ? "," : ", ";
-		if (json)
+		comma = l->json ? "," : ", ";
+		if (l->json)
 			json_string(buf_str(&target));
 		else
 			printf("%.*s", (int)target.n, target.p);
 	}
-	puts(json ? "]}" : "");
+	puts(l->json ? "]}" : l->imported ? "  (imported)" : "");
+}
+
+/* Without print only the width is found. */
+static int
+walk_aliases(const char *table, struct listing *l, bool print)
+{
+	struct edit e;
+	struct str line;
+	struct line_alias a;
+	int code = edit_open(&e, table, false);
+	if (code != 0)
+		return code;
+	struct str rest = { .p = e.text, .n = e.n };
+	while (str_line(&rest, &line)) {
+		line = str_trim(line);
+		if (line.n == 0 || line.p[0] == '#' ||
+		    line_alias(line, &a) != NULL)
+			continue;
+		if (print)
+			print_alias(a, l);
+		else if (a.address.n > l->width)
+			l->width = a.address.n;
+	}
+	edit_close(&e);
+	return 0;
 }
 
 static int
 alias_list(bool json)
 {
-	struct edit e;
-	struct str line;
-	struct line_alias a;
-	size_t width = 0;
-	int code = edit_open(&e, "aliases", false);
+	struct listing l = { .json = json };
+	int code = 0;
+	for (int print = json; code == 0 && print < 2; print++) {
+		l.imported = false;
+		code = walk_aliases("aliases", &l, print);
+		l.imported = true;
+		if (code == 0)
+			code = walk_aliases(TABLES_IMPORTED, &l, print);
+	}
 	if (code != 0)
 		return code;
-	for (int print = json; print < 2; print++) {
-		struct str rest = { .p = e.text, .n = e.n };
-		while (str_line(&rest, &line)) {
-			line = str_trim(line);
-			if (line.n == 0 || line.p[0] == '#' ||
-			    line_alias(line, &a) != NULL)
-				continue;
-			if (print)
-				print_alias(a, width, json);
-			else if (a.address.n > width)
-				width = a.address.n;
-		}
-	}
-	edit_close(&e);
 	return ferror(stdout) || fflush(stdout) ? EXITCODE_TEMPORARY : 0;
 }
 
@@ -324,6 +352,9 @@ cli_alias(int argc, char **argv)
 		fputs(usage, stdout);
 		return EXITCODE_DONE;
 	}
+	if (strcmp(verb, "import") == 0 && argc <= 3 &&
+	    (argc == 2 || argv[2][0] != '-'))
+		return cli_import(argc == 3 ? argv[2] : "/etc/aliases");
 	int code = read_me();
 	if (code != 0)
 		return code;

@@ -261,9 +261,15 @@ edit_change(struct edit *e, struct str old, struct str new)
 		free(b.p);
 		return fail_errno("cannot build the table");
 	}
-	int r = replace(e, buf_str(&b));
+	int code = edit_write(e, buf_str(&b));
 	free(b.p);
-	if (r < 0)
+	return code;
+}
+
+int
+edit_write(struct edit *e, struct str text)
+{
+	if (replace(e, text) < 0)
 		return fail_errno("cannot write the table");
 	return tell_userd();
 }

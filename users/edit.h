@@ -40,6 +40,10 @@ bool edit_find(const struct edit *e, edit_address *address_of, struct str key,
  * read it.  0, or the exit code, having said why. */
 int edit_change(struct edit *, struct str old, struct str new);
 
+/* Puts all of text in the place of the table, and has userd read it.  As
+ * edit_change. */
+int edit_write(struct edit *, struct str text);
+
 /* A connection to the running userd; -1 with errno. */
 int edit_userd(void);
 

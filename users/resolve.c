@@ -83,9 +83,10 @@ explain_targets(const struct look *l, const char *rule)
 }
 
 static bool
-found_alias(const struct look *l, const char *rule, struct str key)
+found_alias(const struct look *l, const struct table *aliases, const char *rule,
+    struct str key)
 {
-	if (!table_get(l->t->aliases, key, &l->out->targets)) {
+	if (!table_get(aliases, key, &l->out->targets)) {
 		explain(l, rule, "none for ", key);
 		return false;
 	}
@@ -97,10 +98,13 @@ found_alias(const struct look *l, const char *rule, struct str key)
 static bool
 rule_alias(const struct look *l)
 {
-	if (found_alias(l, "alias", l->key))
+	const struct tables *t = l->t;
+
+	if (found_alias(l, t->aliases, "alias", l->key))
 		return true;
 	return l->kind == DOMAIN_LOCAL &&
-	       found_alias(l, "bare alias", l->local);
+	       (found_alias(l, t->aliases, "bare alias", l->local) ||
+		   found_alias(l, t->imported, "imported alias", l->local));
 }
 
 /* The account with the longest name that is all of s, or all before a hyphen
@@ -182,8 +186,8 @@ rule_system(const struct look *l)
 static bool
 rule_catch_all(const struct look *l)
 {
-	return found_alias(
-	    l, "catch-all", str_skip(l->key, l->key.n - l->domain.n - 1));
+	return found_alias(l, l->t->aliases, "catch-all",
+	    str_skip(l->key, l->key.n - l->domain.n - 1));
 }
 
 static bool
@@ -197,7 +201,9 @@ rule_postmaster(const struct look *l)
 {
 	struct resolved *out = l->out;
 	struct buf one = BUF_ON(out->room);
-	if (!is_postmaster(l->local) && !str_eq(l->local, STR("abuse")))
+	/* root's mail is what cron and others tell the administrator */
+	if (!is_postmaster(l->local) && !str_eq(l->local, STR("abuse")) &&
+	    !(l->kind == DOMAIN_LOCAL && str_eq(l->local, STR("root"))))
 		return false;
 	buf_putc(&one, (char)l->t->postmaster.n);
 	buf_put(&one, l->t->postmaster);

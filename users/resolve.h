@@ -6,11 +6,12 @@
  * For a domain of control/locals or virtualdomains, in this order:
  *   1. the virtual user of exactly this address
  *   2. the alias of exactly this address; in locals the bare alias `local:` too
+ *      locals: the alias that `postern alias import` took from /etc/aliases
  *   3. locals: the system user; with control/extensions = 1 also `user-ext`,
  *      of the longest user name.  virtualdomains with `domain:user`: that
  *      user, with the local part as extension (qmail)
  *   4. the catch-all alias @domain
- *   5. postmaster and abuse: control/postmaster
+ *   5. postmaster and abuse, in locals root too: control/postmaster
  *   6. nobody
  */
 #ifndef USERS_RESOLVE_H

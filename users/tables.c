@@ -61,7 +61,7 @@ take_user(struct tables *t, struct str line)
 }
 
 static const char *
-take_alias(struct tables *t, struct str line)
+put_alias(struct tables *t, struct table *table, struct str line)
 {
 	static char values[PACKET_MAX];
 	size_t packed = 16; /* of the answer that names them all */
@@ -82,8 +82,22 @@ take_alias(struct tables *t, struct str line)
 	if (value.full || packed > PACKET_MAX)
 		return "too many targets";
 	line_put_key(&key, a.address);
-	(void)put_once(t->aliases, buf_str(&key), buf_str(&value), &wrong);
+	if (table == t->imported && str_find(buf_str(&key), '@') < key.n)
+		return "a name with a domain";
+	(void)put_once(table, buf_str(&key), buf_str(&value), &wrong);
 	return wrong;
+}
+
+static const char *
+take_alias(struct tables *t, struct str line)
+{
+	return put_alias(t, t->aliases, line);
+}
+
+static const char *
+take_imported(struct tables *t, struct str line)
+{
+	return put_alias(t, t->imported, line);
 }
 
 bool
@@ -215,6 +229,20 @@ load_file(struct tables *t, int dirfd, const char *name, line_taker *take,
 	return s.wrong ? complain(wrong, name, s.line, s.wrong) : 0;
 }
 
+bool
+tables_import(struct tables *t, struct str text, struct buf *wrong)
+{
+	struct source s = { .name = TABLES_IMPORTED, .take = take_imported };
+
+	table_free(t->imported);
+	t->imported = table_new();
+	if (t->imported == NULL)
+		s.wrong = no_memory;
+	else
+		(void)take_lines(t, &s, text, true);
+	return s.wrong == NULL || complain(wrong, s.name, s.line, s.wrong) == 0;
+}
+
 /* ---- control ---- */
 
 static int
@@ -269,14 +297,17 @@ tables_load(int controldir, int usersdir, struct buf *wrong)
 		t->bare = table_new();
 		t->twice = table_new();
 		t->aliases = table_new();
+		t->imported = table_new();
 		t->relays = table_new();
 	}
 	if (!t || !t->users || !t->bare || !t->twice || !t->aliases ||
-	    !t->relays)
+	    !t->imported || !t->relays)
 		(void)complain(wrong, "users", 0, no_memory);
 	else if (load_control(t, controldir, wrong) == 0 &&
 		 load_file(t, usersdir, "users", take_user, wrong) == 0 &&
 		 load_file(t, usersdir, "aliases", take_alias, wrong) == 0 &&
+		 load_file(
+		     t, usersdir, TABLES_IMPORTED, take_imported, wrong) == 0 &&
 		 load_file(t, usersdir, "relayrcpts", take_relay, wrong) == 0)
 		return t;
 	tables_free(t);
@@ -292,6 +323,7 @@ tables_free(struct tables *t)
 	table_free(t->bare);
 	table_free(t->twice);
 	table_free(t->aliases);
+	table_free(t->imported);
 	table_free(t->relays);
 	domains_free(t->domains);
 	free(t);

@@ -13,11 +13,12 @@
 #include "common/table.h"
 
 struct tables {
-	struct table *users;   /* key -> hash:mailbox */
-	struct table *bare;    /* local part -> key of the virtual user */
-	struct table *twice;   /* local parts that several users have */
-	struct table *aliases; /* key -> targets, see tables_target */
-	struct table *relays;  /* key or @domain -> nothing */
+	struct table *users;	/* key -> hash:mailbox */
+	struct table *bare;	/* local part -> key of the virtual user */
+	struct table *twice;	/* local parts that several users have */
+	struct table *aliases;	/* key -> targets, see tables_target */
+	struct table *imported; /* bare key -> targets: of /etc/aliases */
+	struct table *relays;	/* key or @domain -> nothing */
 	struct domains *domains;
 	bool extensions; /* control/extensions */
 	struct str me, postmaster;
@@ -30,6 +31,12 @@ enum { TABLES_ERROR = 512 };
  * wrong: then `wrong` says what, with file and line (and it is logged). */
 struct tables *tables_load(int controldir, int usersdir, struct buf *wrong);
 void tables_free(struct tables *); /* NULL is fine */
+
+/* The table that `postern alias import` makes; its name below users/. */
+#define TABLES_IMPORTED "aliases.imported"
+/* Puts text in the place of that table (to see what it would do).  False: then
+ * wrong says why. */
+bool tables_import(struct tables *, struct str text, struct buf *wrong);
 
 /* Next address of an alias' value, in canonical form; false at the end. */
 bool tables_target(struct str *targets, struct str *address);

@@ -100,7 +100,8 @@ reload(void)
 	tables = new;
 	tables_in_force();
 	LOG(INFO, "tables", F_NUM("users", table_count(new->users)),
-	    F_NUM("aliases", table_count(new->aliases)),
+	    F_NUM("aliases",
+		table_count(new->aliases) + table_count(new->imported)),
 	    F_NUM("relayrcpts", table_count(new->relays)));
 	warn_about_postmaster();
 	return NULL;

@@ -82,6 +82,8 @@ put_tables(void)
 			   "into@mx.example: self@mx.example\n");
 	put_chain(&aliases);
 	put("aliases", buf_cstr(&aliases));
+	put("aliases.imported", "# of /etc/aliases\nerna: x@else.example\n"
+				"dora: x@else.example\n");
 }
 
 static int
@@ -92,7 +94,7 @@ load(void **state)
 	struct buf wrong = BUF_ON(error);
 	static const char lines[] =
 	    "bob:1000:/home/bob\nsys:1001:/home/sys\n"
-	    "carl:1002:/c\nbob-shop:1003:/s\nroot:0:/\n";
+	    "carl:1002:/c\nbob-shop:1003:/s\nroot:0:/\nerna:1004:/e\n";
 	log_init("test");
 	(void)snprintf(folder, sizeof(folder), "/tmp/test_resolve.XXXXXX");
 	if (!mkdtemp(folder))
@@ -112,7 +114,7 @@ unload(void **state)
 {
 	static const char *const names[] = { "me", "locals", "virtualdomains",
 		"rcpthosts", "postmaster", "extensions", "users", "relayrcpts",
-		"aliases" };
+		"aliases", "aliases.imported" };
 	(void)state;
 	tables_free(tables);
 	table_free(accounts);
@@ -147,7 +149,13 @@ static const struct {
 	{ "bob-x@mx.example", RESOLVE_SYSTEM, "bob+x" },
 	{ "bob-@mx.example", RESOLVE_SYSTEM, "bob+" },
 	{ "-bob@mx.example", RESOLVE_UNKNOWN, "" },
-	{ "root@mx.example", RESOLVE_UNKNOWN, "" },
+	/* no account that gets mail; the administrator's, here only */
+	{ "root@mx.example", RESOLVE_ALIAS, "bob@mx.example" },
+	{ "root@virt.example", RESOLVE_ALIAS, "catch@far.example" },
+	/* what came from /etc/aliases goes before an account, and after our own
+	 * aliases (dora); for locals only */
+	{ "Erna@mx.example", RESOLVE_ALIAS, "x@else.example" },
+	{ "erna@virt.example", RESOLVE_ALIAS, "catch@far.example" },
 	{ "any@user.example", RESOLVE_SYSTEM, "bob+any" },
 	{ "any@ext.example", RESOLVE_SYSTEM, "bob-shop+any" },
 	{ "postmaster@user.example", RESOLVE_SYSTEM, "bob+postmaster" },

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC
+ * world: what userd knows, for a command that asks the same rules while no
+ * suite runs.  Runs as the administrator.
+ */
+#ifndef USERS_WORLD_H
+#define USERS_WORLD_H
+
+#include <sys/types.h>
+#include "users/tables.h"
+
+struct world {
+	struct tables *tables;
+	struct table *accounts;
+	struct str domain; /* of bare names: control/me when it is ours, else
+			    * the first of control/locals */
+	char domain_room[LIMIT_DOMAIN + 1];
+};
+
+/* Does an account of this uid get mail (postern-users(5))? */
+bool world_is_person(uid_t uid);
+/* Kept until the program ends.  0, or the exit code, having said why. */
+int world_load(struct world *, int usersdir);
+
+#endif
