@@ -18,6 +18,8 @@ install: all
 		! getent group posternk >/dev/null || \
 		{ chown root:posternk $(LIBEXEC)/$(SETGID) && \
 		chmod 2755 $(LIBEXEC)/$(SETGID); }
+	cmp -s install/import-qmail $(LIBEXEC)/postern-import-qmail || install \
+		-m 755 install/import-qmail $(LIBEXEC)/postern-import-qmail
 	$(call LINK,../libexec/postern/postern,$(DESTDIR)$(PREFIX)/bin/postern)
 	$(call LINK,../libexec/postern/postern-start,$(DESTDIR)$(PREFIX)/sbin/postern-start)
 	@for page in $(MANUALS); do \
@@ -27,6 +29,7 @@ install: all
 
 uninstall:
 	rm -f $(PROGS:%=$(LIBEXEC)/%) $(MAN_PATHS) \
+		$(LIBEXEC)/postern-import-qmail \
 		$(DESTDIR)$(PREFIX)/bin/postern \
 		$(DESTDIR)$(PREFIX)/sbin/postern-start
 	! test -d $(LIBEXEC) || rmdir --ignore-fail-on-non-empty $(LIBEXEC)
