@@ -278,7 +278,8 @@ serve(const struct serve_client *client, const struct session_config *config,
 	const struct facts facts = { .sid = client->sid,
 		.peer_ip = client->peer_ip,
 		.relay = client->relay };
-	if (client->say_facts && stream_facts(&server.stream, &facts) < 0)
+	if (client->stream_fd < 0 ||
+	    (client->say_facts && stream_facts(&server.stream, &facts) < 0))
 		go_on = queue_gone();
 	else
 		session_greet(&server.session, &server.net.output);

@@ -9,7 +9,7 @@
 
 struct serve_client {
 	int in, out;   /* the network */
-	int stream_fd; /* to queued */
+	int stream_fd; /* to queued; -1: it is not there, which is told */
 	int ask_fd;    /* to userd; -1: recipients cannot be looked up */
 	/* peer_ip and peer_name (a host name) are empty when not known */
 	struct str sid, peer_ip, peer_name;

@@ -60,7 +60,7 @@ exec {BIN}/postern-sendmail "$@"
         self.args.write_text("")
         return lines
 
-    def mail(self, user="bob"):
+    def mail(self, user="bob", uid=os.getuid()):
         """The one message that came, parsed; and its bytes in .raw."""
         new = self.boxes[user] / "new"
         files = wait_for(lambda: list(new.glob("*")), 10, f"mail of {user}")
@@ -76,7 +76,7 @@ exec {BIN}/postern-sendmail "$@"
         header = raw.split(b"\n\n")[0]
         assert header.isascii() and b"\r" not in raw
         assert re.search(rb"^Received: by hamburger.edu \(postern-queue \d+ "
-                         rb"invoked by uid %d\);" % os.getuid(), header, re.M)
+                         rb"invoked by uid %d\);" % uid, header, re.M)
         return m
 
 
@@ -99,6 +99,7 @@ def callers():
 def c(callers):
     """What a failed test has left is not the next one's."""
     callers.args.write_text("")
+    callers.args.chmod(0o666)
     for box in callers.boxes.values():
         for f in box.glob("new/*"):
             f.unlink()
@@ -484,16 +485,53 @@ def test_mailq_and_queue_runs(c):
     c.suite.postern("queue", "delete", "--all", check=False)
 
 
-def test_system_users_and_the_stopped_suite(c):
-    """Any user may send; when nothing runs, the drop box or a clear reason."""
+def test_newaliases(c):
+    """The system's /etc/aliases, as this test has it."""
+    aliases = c.path / "aliases"
+    aliases.write_text("postmaster: root\nstaff: bob,\n\tcarol\n")
+    script = f"""
+mount -t tmpfs -o mode=755 none /mnt
+cp -a /etc/. /mnt/
+cp {aliases} /mnt/aliases
+mount --rbind /mnt /etc
+exec {c.path}/newaliases
+"""
+    (c.path / "newaliases").symlink_to(BIN / "postern-sendmail")
+    root = {"POSTERN_ROOT": c.suite.folder}
+    c.run_sh(script, **root)
+    c.run(c.sendmail, "-i", "staff", stdin="Subject: all\n\nx\n")
+    assert c.mail("bob")["Subject"] == c.mail("carol")["Subject"] == "all"
+    aliases.write_text("staff: |/bin/false\n: x\n")
+    done = c.run_sh(script, code=65, **root)
+    assert b"aliases:1:" in done.stderr + done.stdout, done
+    # and for somebody who may not
+    done = c.run("runuser", "-u", "nobody", "--", c.path / "newaliases",
+                 code=75, **root)
+    assert done.stderr.count(b"\n") == 1, done
+
+
+def test_any_user_sends(c):
     c.run("runuser", "-u", "nobody", "--", c.sendmail, "-i", "--id", "bob",
           stdin="x\n")
-    new = c.boxes["bob"] / "new"
-    wait_for(lambda: list(new.glob("*")), 10, "mail")
-    raw = next(new.glob("*")).read_bytes()
-    next(new.glob("*")).unlink()
-    assert b"\nFrom: nobody <nobody@hamburger.edu>\n" in raw
-    assert b"invoked by uid 65534" in raw
+    m = c.mail(uid=65534)
+    assert m.author == f"nobody@{HOST}" and m.sender == m.author
+
+
+def test_while_the_suite_is_stopped(c):
+    """The drop box takes the mail; it is sent when the suite runs again."""
+    c.suite.stop()
+    try:
+        done = c.run(c.sendmail, "-i", "--id", "bob", stdin="Subject: s\n\n")
+        assert done.stdout == b"-\n"
+        done = c.run(c.sendmail, "-bs", stdin="QUIT\r\n", code=111)
+        assert done.stdout.startswith(b"421 ")
+        # a user without the program's group, and so without the drop box
+        done = c.run("runuser", "-u", "nobody", "--", c.sendmail, "-i", "bob",
+                     stdin="Subject: s\n\n", code=75)
+        assert done.stderr.startswith(b"sendmail: not now, try again"), done
+    finally:
+        c.suite.start()
+    assert c.mail()["Subject"] == "s"
 
 
 def test_manual_names_every_caller():
