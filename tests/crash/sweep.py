@@ -21,7 +21,8 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import sweep_check  # noqa: E402
-import sweep_commands  # noqa: E402,F401 (its workloads register themselves)
+import sweep_commands  # noqa: E402,F401 (their workloads register themselves)
+import sweep_drop  # noqa: E402,F401
 from sweep_mail import Client, Failure  # noqa: E402
 from sweep_scenarios import SCENARIOS  # noqa: E402
 from sweep_world import STOP, Stop, World  # noqa: E402

@@ -26,7 +26,8 @@ HOPS = {"ok.test": "take", "later.test": "defer", "never.test": "defer",
 BAD_EVENTS = frozenset((
     "records-lost", "torn-record", "quarantined", "damaged", "bug",
     "segment-damaged", "strange-file", "torn-delivery", "leftover",
-    "segment-failed", "settle-failed", "cannot-remove"))
+    "segment-failed", "settle-failed", "cannot-remove", "drop-bad",
+    "drop-file", "drop-refused"))
 
 
 class Stop:
@@ -420,6 +421,8 @@ class World:
         found = list((spool / "mess/tmp").iterdir())
         found += [p for p in (spool / "journal").iterdir()
                   if not re.fullmatch(r"\d{4}", p.name)]
+        for part in ("new", "work", "bad"):
+            found += (self.folder / "var/spool/postern-drop" / part).iterdir()
         for folder in self.maildirs().values():
             if (folder / "tmp").is_dir():
                 found += (folder / "tmp").iterdir()
