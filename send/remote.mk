@@ -9,12 +9,14 @@ postern-dial_OBJS := send/dial.o send/request.o send/pending.o \
 	send/deadhosts.o send/dialconf.o send/walk.o \
 	send/mxlist.o send/target.o send/thishost.o send/route.o
 
-TESTS += test_route test_reply test_dot test_client test_unacked test_walk
+TESTS += test_route test_reply test_dot test_client test_unacked test_walk \
+	test_attempt
 test_route_OBJS := tests/unit/test_route.o send/route.o
 test_reply_OBJS := tests/unit/test_reply.o send/reply.o
 test_dot_OBJS := tests/unit/test_dot.o send/dot.o
 test_client_OBJS := tests/unit/test_client.o send/client.o send/saying.o send/reply.o
 test_unacked_OBJS := tests/unit/test_unacked.o send/unacked.o
+test_attempt_OBJS := tests/unit/test_attempt.o send/attempt.o
 test_walk_OBJS := tests/unit/test_walk.o send/walk.o send/mxlist.o \
 	send/target.o send/route.o
 
