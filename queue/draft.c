@@ -215,16 +215,18 @@ draft_finishes(
 static bool
 has_high_bytes(struct str s)
 {
-	uint64_t seen = 0;
+	typedef uint64_t block __attribute__((vector_size(16)));
+	block seen = { 0 };
 	size_t i = 0;
 	for (; i + sizeof(seen) <= s.n; i += sizeof(seen)) {
-		uint64_t word;
-		memcpy(&word, s.p + i, sizeof(word));
-		seen |= word;
+		block next;
+		memcpy(&next, s.p + i, sizeof(next));
+		seen |= next;
 	}
+	uint64_t all = seen[0] | seen[1];
 	for (; i < s.n; i++)
-		seen |= (unsigned char)s.p[i];
-	return (seen & 0x8080808080808080u) != 0;
+		all |= (unsigned char)s.p[i];
+	return (all & 0x8080808080808080u) != 0;
 }
 
 static void
