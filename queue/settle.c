@@ -159,7 +159,7 @@ append_all(struct messfile *f, struct packet *p)
 static int
 do_make(struct job *job, struct packet *p)
 {
-	struct str meta, body;
+	struct str meta = STR(""), body = STR("");
 	struct messfile f;
 	char tmp[SETTLE_TMP];
 	settle_tmp_name(job->id, tmp); /* ids and temporaries never meet */

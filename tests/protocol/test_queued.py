@@ -109,6 +109,19 @@ def test_frames_in_any_order_and_many_in_one_session():
             [b"one two"] + [b"m%d" % i for i in range(100)]
 
 
+def test_a_byte_over_0x7f_is_told_wherever_it_is():
+    with World() as w:
+        q, s = Qmgr(w).index(), Listen(w).session()
+        for size, at in [(1, 0), (15, 14), (16, 0), (16, 15), (33, 32),
+                         (40, 8), (40, 20), (70000, 69999), (40, None)]:
+            body = bytearray(b"\x7f" * size)
+            if at is not None:
+                body[at] = 0x80
+            qid = int(s.post("", [RCPT], bytes(body))[1], 16)
+            q.until(lambda: qid in q.notes)
+            assert q.notes[qid].flags == (0 if at is None else 2)
+
+
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 200000, 3000000])
 def test_bodies_of_every_size(size):
     body = os.urandom(size)
