@@ -30,6 +30,7 @@ class Callers:
         self.sendmail.write_text(f"""#!/bin/sh
 printf '%s\\n' "$*" >>{self.args}
 export POSTERN_ROOT={shlex.quote(suite.folder)}
+export ASAN_OPTIONS={os.environ.get("ASAN_OPTIONS", "")}
 exec {BIN}/postern-sendmail "$@"
 """)
         self.sendmail.chmod(0o755)
@@ -44,7 +45,8 @@ exec {BIN}/postern-sendmail "$@"
             [str(a) for a in args], input=stdin, capture_output=True,
             timeout=60, cwd=self.path, env={
                 "PATH": os.environ["PATH"] + ":/usr/sbin", "LC_ALL": "C.UTF-8",
-                "HOME": str(self.path), **env})
+                "HOME": str(self.path),
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), **env})
         assert done.returncode == code, done
         return done
 
