@@ -73,21 +73,26 @@ sysexit_of(int code)
 	}
 }
 
-/* May the caller give orders to the queue?  Yes, also when it is not there:
- * `postern queue` says that. */
+/* May the caller write there?  Yes, also when it does not exist: who is run
+ * then says that. */
+static bool
+may_write(const char *path, const char *refusal, struct outcome *o)
+{
+	if (access(path, W_OK) == 0 || errno != EACCES)
+		return true;
+	outcome_set(o, OUTCOME_RIGHT, refusal);
+	return false;
+}
+
+/* May the caller give orders to the suite? */
 static bool
 may_order(struct outcome *o)
 {
 	char room[PATH_ROOM];
 	struct buf path = BUF_ON(room);
 
-	if (access(layout_file(LAYOUT_RUN, "qmgr", &path), W_OK) == 0 ||
-	    errno != EACCES)
-		return true;
-	outcome_set(o, OUTCOME_RIGHT,
-	    "only root may look into the queue; ask the postmaster, or use "
-	    "sudo");
-	return false;
+	return may_write(layout_file(LAYOUT_RUN, "qmgr", &path),
+	    "only root may ask this; ask the postmaster, or use sudo", o);
 }
 
 static int
@@ -143,8 +148,13 @@ make_aliases(struct outcome *o)
 {
 	const char *const argv[] = { "postern", "alias", "import",
 		"/etc/aliases", NULL };
-	int code = run_postern(argv, o);
+	int code;
 
+	if (!may_write(layout_path(LAYOUT_USERS),
+		"only root may change aliases; ask the postmaster, or use sudo",
+		o))
+		return -1;
+	code = run_postern(argv, o);
 	return code == EXITCODE_PERMANENT ? EX_DATAERR
 	       : code < 0		  ? code
 					  : sysexit_of(code);
@@ -159,6 +169,8 @@ verify(const struct options *options, struct outcome *o)
 		outcome_set(o, OUTCOME_USAGE, "-bv needs addresses");
 		return -1;
 	}
+	if (!may_order(o))
+		return -1;
 	for (size_t i = 0; i < options->recipient_count; i++) {
 		const char *const argv[] = { "postern", "why",
 			options->recipients[i], NULL };

@@ -76,6 +76,13 @@ host_line(struct str s)
 		   : "is no host name: write one, as mail.example.org";
 }
 
+/* What is added to addresses; nothing is added when it is empty. */
+static const char *
+domain_line(struct str s)
+{
+	return s.n == 0 ? NULL : host_line(s);
+}
+
 static const char *
 address_line(struct str s)
 {
@@ -134,6 +141,11 @@ static const struct {
 	{ "me", host_line },
 	{ "helohost", host_line },
 	{ "bouncehost", host_line },
+	{ "envnoathost", domain_line },
+	{ "defaulthost", domain_line },
+	{ "defaultdomain", domain_line },
+	{ "plusdomain", domain_line },
+	{ "idhost", domain_line },
 	{ "postmaster", address_line },
 	{ "bouncefrom", local_part_line },
 	{ "smtpgreeting", text_line },
