@@ -23,6 +23,14 @@ die_last_words(int fd, const char *text)
 	last_words = has_client ? text : NULL;
 }
 
+static _Noreturn void
+end(enum exitcode code)
+{
+	if (last_words != NULL) /* a client that is gone hears nothing */
+		(void)io_write_all(last_words_fd, str_of(last_words));
+	_exit((int)code);
+}
+
 _Noreturn void
 die(enum exitcode code, const char *what, int error)
 {
@@ -30,9 +38,18 @@ die(enum exitcode code, const char *what, int error)
 		LOG(ERROR, "exit", F_TEXT("reason", what), F_ERRNO(error));
 	else
 		LOG(ERROR, "exit", F_TEXT("reason", what));
-	if (last_words != NULL) /* a client that is gone hears nothing */
-		(void)io_write_all(last_words_fd, str_of(last_words));
-	_exit((int)code);
+	end(code);
+}
+
+_Noreturn void
+die_do(enum exitcode code, const char *what, int error, const char *todo)
+{
+	if (error != 0)
+		LOG(ERROR, "exit", F_TEXT("reason", what), F_ERRNO(error),
+		    F_TEXT("do", todo));
+	else
+		LOG(ERROR, "exit", F_TEXT("reason", what), F_TEXT("do", todo));
+	end(code);
 }
 
 _Noreturn void

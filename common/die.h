@@ -8,6 +8,9 @@
 
 /* Logs `what` (and strerror(error) unless error is 0) and exits with code. */
 _Noreturn void die(enum exitcode code, const char *what, int error);
+/* The same, and what a person can do about it (do=). */
+_Noreturn void die_do(
+    enum exitcode code, const char *what, int error, const char *todo);
 /* What a client on fd is told when this process dies before it has begun to
  * serve; NULL: nothing (more).  Only a socket has a client; on a terminal or a
  * pipe the log is enough.  Borrows text. */

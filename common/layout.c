@@ -30,7 +30,8 @@ layout_init(void)
 	while (root.n > 0 && root.p[root.n - 1] == '/')
 		root.n--;
 	if (root.n > 0 && root.p[0] != '/')
-		die(EXITCODE_PERMANENT, "POSTERN_ROOT must begin with /", 0);
+		die(EXITCODE_PERMANENT,
+		    "POSTERN_ROOT must begin with /: write the whole path", 0);
 	for (size_t i = 0; i < N_ELEMENTS(places); i++) {
 		struct buf b = BUF_ON(paths[i]);
 		buf_put(&b, root);

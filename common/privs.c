@@ -106,8 +106,8 @@ privs_require(const char *user)
 	if (now != 0)
 		return; /* start made us that user, or there is but one */
 	if (role_user(str_of(user), &uid, &gid) < 0)
-		die(EXITCODE_PERMANENT,
-		    "the postern users are missing; run install/users", errno);
+		die_do(EXITCODE_PERMANENT, "the postern users are missing",
+		    errno, "run install/users");
 	if (privs_drop(uid, gid) < 0)
 		die(EXITCODE_PERMANENT, "cannot become the role's user", errno);
 }

@@ -42,8 +42,9 @@ check_channel(void)
 	socklen_t n = sizeof(type);
 	if (getsockopt(ROLE_FD_START, SOL_SOCKET, SO_TYPE, &type, &n) < 0 ||
 	    type != SOCK_SEQPACKET || fcntl(ROLE_FD_CONTROL, F_GETFD) < 0)
-		die(EXITCODE_PERMANENT,
-		    "this program is run by postern-start, not by hand", 0);
+		die_do(EXITCODE_PERMANENT,
+		    "this program is run by postern-start, not by hand", 0,
+		    "run postern-start, which starts all roles");
 	for (int fd = ROLE_FD_START; fd < ROLE_FD_MAX; fd++)
 		if (io_cloexec(fd, true) < 0 && errno != EBADF)
 			die(EXITCODE_TEMPORARY, "fcntl", errno);

@@ -126,7 +126,8 @@ static void
 find_servers(int control_dirfd, struct servers *servers)
 {
 	if (control_list(control_dirfd, "resolvers", add_server, servers) < 0)
-		die(EXITCODE_PERMANENT, "control/resolvers is wrong", 0);
+		die_do(EXITCODE_PERMANENT, "control/resolvers is wrong", 0,
+		    "postern check says which, and how to write them");
 	if (servers->count == 0)
 		read_resolv_conf(servers);
 	if (servers->count == 0) {

@@ -20,12 +20,10 @@ static const struct {
 	const char *name, *instead;
 } elsewhere[] = {
 	{ "morercpthosts", "put its lines into rcpthosts" },
-	{ "defaulthost", "write it into me" },
 	{ "doublebounceto", "postmaster gets double bounces" },
 	{ "doublebouncehost", "postmaster gets double bounces" },
 	{ "localiphost", "name it in locals" },
 	{ "percenthack", "such addresses are never rewritten" },
-	{ "envnoathost", "a name without @ is one of me" },
 	{ "timeoutpop3d", "the setting is timeoutpop3" },
 	{ "aliases", "they are in users/aliases: see postern alias" },
 	{ "defaultdelivery", "without a .qmail mail goes to ~/Maildir" },

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/control.h"
 #include "common/exitcode.h"
 #include "common/io.h"
@@ -29,6 +30,14 @@ complain(const char *path, const char *what)
 	return -1;
 }
 
+static int
+complain_errno(const char *path, int error)
+{
+	fprintf(stderr, "postern init: %s: %s: %s\n", path, strerror(error),
+	    advice_file(error));
+	return -1;
+}
+
 /* Makes the folders above the last component of path. */
 static int
 parents_make(const char *path)
@@ -44,9 +53,10 @@ parents_make(const char *path)
 		buf_put(&b, str_head(rest, i));
 		const char *parent = buf_cstr(&b);
 		if (parent == NULL)
-			return complain(path, "too long");
+			return complain(path,
+			    "too long a path: choose a shorter POSTERN_ROOT");
 		if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-			return complain(parent, strerror(errno));
+			return complain_errno(parent, errno);
 	}
 	return 0;
 }
@@ -81,10 +91,10 @@ place_make(const struct place *p, bool user_layout)
 		return -1;
 	bool fresh = mkdir(path, p->mode & 0700) == 0;
 	if (!fresh && errno != EEXIST)
-		return complain(path, strerror(errno));
+		return complain_errno(path, errno);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		int r = complain(path, strerror(errno));
+		int r = complain_errno(path, errno);
 		io_close(&fd);
 		return r;
 	}
@@ -92,7 +102,7 @@ place_make(const struct place *p, bool user_layout)
 		     (st.st_mode & 07777) == p->mode;
 	int r = 0;
 	if (!right && (fchown(fd, uid, gid) < 0 || fchmod(fd, p->mode) < 0))
-		r = complain(path, strerror(errno));
+		r = complain_errno(path, errno);
 	else if (!right)
 		printf(
 		    "%s %s (%s)\n", fresh ? "made" : "mended", path, p->what);
@@ -110,13 +120,13 @@ me_make(void)
 	int r = 0;
 
 	if (dir < 0)
-		return complain(path, strerror(errno));
+		return complain_errno(path, errno);
 	if (faccessat(dir, "me", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 		r = control_line(dir, "me", &me); /* the system's name */
 		buf_putc(&me, '\n');
 		if (r == 0 &&
 		    io_replace_file(dir, "me", buf_str(&me), 0644) < 0)
-			r = complain("control/me", strerror(errno));
+			r = complain_errno("control/me", errno);
 		if (r == 0)
 			printf("made %s/me: %.*s", path, (int)me.n, me.p);
 	}

@@ -79,8 +79,10 @@ usage(void)
 static int
 unknown(const char *id, const char *must)
 {
-	fprintf(stderr, "postern queue: no message %s is in the queue%s\n", id,
-	    must);
+	fprintf(stderr,
+	    "postern queue: no message %s is in the queue%s: "
+	    "postern trace %s tells what became of it\n",
+	    id, must, id);
 	return NOTHING;
 }
 

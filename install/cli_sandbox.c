@@ -133,8 +133,9 @@ cli_sandbox(int argc, char **argv)
 		return code;
 	int n = running_read(rows);
 	if (n <= 0) {
-		fprintf(stderr, "postern sandbox: the suite does not run%s\n",
-		    n < 0 ? ", or you may not read run/roles" : "");
+		fprintf(stderr, "postern sandbox: %s\n",
+		    n < 0 ? "run/roles cannot be read: look as root"
+			  : "the suite does not run: see postern status");
 		return EXITCODE_TEMPORARY;
 	}
 	if (!json)

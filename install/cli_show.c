@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/control.h"
 #include "common/exitcode.h"
 #include "common/layout.h"
@@ -124,7 +125,9 @@ settings_show(int dir, int argc, char **argv, bool json)
 		const struct control_setting *s = control_find(argv[i]);
 		if (s == NULL)
 			fprintf(stderr,
-			    "postern show: there is no setting %s\n", argv[i]);
+			    "postern show: there is no setting %s; postern "
+			    "show lists all\n",
+			    argv[i]);
 		if (s == NULL || setting_show(dir, s, json) < 0)
 			r = EXITCODE_PERMANENT;
 	}
@@ -152,8 +155,9 @@ cli_show(int argc, char **argv)
 	int dir = open(
 	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
-		fprintf(stderr, "postern show: %s: %s\n",
-		    layout_path(LAYOUT_CONTROL), strerror(errno));
+		fprintf(stderr, "postern show: %s: %s: %s\n",
+		    layout_path(LAYOUT_CONTROL), strerror(errno),
+		    advice_file(errno));
 		return EXITCODE_PERMANENT;
 	}
 	control_on_mistake(ignore_mistake);

@@ -143,7 +143,9 @@ trace(void)
 	bool ok;
 
 	if (!take_key()) {
-		fputs("postern trace: out of memory\n", stderr);
+		fputs("postern trace: out of memory: free some, or give fewer "
+		      "log files\n",
+		    stderr);
 		return EXITCODE_TEMPORARY;
 	}
 	if (logfiles_can_repeat()) {
@@ -157,7 +159,9 @@ trace(void)
 		ok = logfiles_read(learn_and_print, NULL);
 	}
 	if (self.failed)
-		fputs("postern trace: out of memory\n", stderr);
+		fputs("postern trace: out of memory: free some, or give fewer "
+		      "log files\n",
+		    stderr);
 	if (self.failed || !ok)
 		return EXITCODE_TEMPORARY;
 	if (self.printed > 0)

@@ -31,6 +31,18 @@ complain(const char *path, const char *what)
 	return false;
 }
 
+/* What the system says of a log file. */
+static const char *
+said(int error)
+{
+	static char text[160];
+
+	(void)snprintf(text, sizeof(text), "%s: %s", strerror(error),
+	    error == EACCES ? "look as root, or as a member of its group"
+			    : "give the log with --log FILE");
+	return text;
+}
+
 static bool
 complain_once(size_t file, const char *what)
 {
@@ -81,7 +93,7 @@ logfiles_add(const char *path, bool rotated)
 {
 	if (rotated && strcmp(path, "-") != 0)
 		add_rotated(path);
-	return add_one(path) || complain(path, strerror(errno));
+	return add_one(path) || complain(path, said(errno));
 }
 
 /* What start was told, for those who may not see its descriptors: the owner of
@@ -218,7 +230,7 @@ logfiles_read(
 		gzFile f =
 		    in ? gzdopen(dup(STDIN_FILENO), "rb") : gzopen(path, "rbe");
 		if (f == NULL) {
-			ok = complain_once(i, strerror(errno));
+			ok = complain_once(i, said(errno));
 			continue;
 		}
 		(void)gzbuffer(f, PART);

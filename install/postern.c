@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/die.h"
 #include "common/layout.h"
 #include "common/log.h"
@@ -61,7 +62,8 @@ program_run(char **argv)
 	else
 		errno = ENOENT;
 	if (errno != ENOENT) {
-		fprintf(stderr, "postern: %s: %s\n", path.p, strerror(errno));
+		fprintf(stderr, "postern: %s: %s: %s\n", path.p,
+		    strerror(errno), advice_file(errno));
 		return EXITCODE_TEMPORARY;
 	}
 	fprintf(stderr, "postern: there is no command %s; see postern --help\n",

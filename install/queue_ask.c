@@ -25,16 +25,17 @@ queue_ask_failed(void)
 		    stderr);
 	else if (errno == EACCES || errno == EPERM)
 		fputs("postern queue: only root, or the user who runs the "
-		      "suite, may look at the queue\n",
+		      "suite, may look at the queue: run it so\n",
 		    stderr);
 	else if (errno == ENOENT || errno == ECONNREFUSED)
 		fprintf(stderr,
-		    "postern queue: run/qmgr: %s: the suite does not run "
-		    "(see postern status)\n",
+		    "postern queue: run/qmgr: %s: the suite does not run: see "
+		    "postern status\n",
 		    strerror(errno));
 	else if (errno == ETIMEDOUT)
 		fputs("postern queue: qmgr does not answer yet; after a start "
-		      "it reads the whole queue first\n",
+		      "it reads the whole queue first: try again, or see "
+		      "postern status\n",
 		    stderr);
 	else
 		fprintf(

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/clock.h"
 #include "common/io.h"
 #include "install/json.h"
@@ -149,8 +150,8 @@ fsck_die(const char *what, int error)
 	if (error == 0)
 		fprintf(stderr, "postern-fsck: %s\n", what);
 	else
-		fprintf(
-		    stderr, "postern-fsck: %s: %s\n", what, strerror(error));
+		fprintf(stderr, "postern-fsck: %s: %s: %s\n", what,
+		    strerror(error), advice_file(error));
 	exit(FSCK_FAILED);
 }
 

@@ -227,7 +227,8 @@ main(int argc, char **argv)
 	raise_descriptors();
 	if (delivery_load(ROLE_FD_CONTROL) < 0 ||
 	    agents_load(ROLE_FD_CONTROL, true) < 0)
-		die(EXITCODE_PERMANENT, "configuration", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	phase_since = last_sweep = clock_mono_ms();
 	sandbox_enter(&sandbox);
 	role_ready();

@@ -219,7 +219,8 @@ main(int argc, char **argv)
 {
 	role_init(&role, argc, argv);
 	if (!load_settings(&settings))
-		die(EXITCODE_PERMANENT, "control directory", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
 	uid_t own = geteuid();
 	spool_open(&spool, ROLE_FD_DIR);

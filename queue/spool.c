@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "common/clock.h"
+#include "common/advice.h"
 #include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -27,7 +28,7 @@ static void
 make_dir(int dirfd, const char *name)
 {
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
-		die(EXITCODE_TEMPORARY, name, errno);
+		die_do(EXITCODE_TEMPORARY, name, errno, advice_file(errno));
 }
 
 static int
@@ -36,14 +37,17 @@ take_lock(int dirfd)
 	int fd = openat(
 	    dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		die(EXITCODE_TEMPORARY, "lock of the spool", errno);
+		die_do(EXITCODE_TEMPORARY, "lock of the spool", errno,
+		    advice_file(errno));
 	/* Held until this process and its settle are gone: the settle of one
 	 * that was killed may still be at its last sync. */
 	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		const struct timespec pause = { .tv_nsec = 20000000L };
 		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
-			die(EXITCODE_TEMPORARY, "another queued has this spool",
-			    errno);
+			die_do(EXITCODE_TEMPORARY,
+			    "another queued, or postern queue fsck, has this "
+			    "spool",
+			    0, "wait until it has ended, or end it");
 		(void)nanosleep(&pause, NULL); /* shorter is fine */
 	}
 	return fd;
@@ -58,14 +62,17 @@ check_version(int dirfd)
 	if (n < 0 && errno == ENOENT)
 		return true;
 	if (n < 0)
-		die(EXITCODE_TEMPORARY, "version of the spool", errno);
+		die_do(EXITCODE_TEMPORARY, "version of the spool", errno,
+		    advice_file(errno));
 	uint64_t version;
 	struct str s = str_trim((struct str){ .p = text, .n = (size_t)n });
 	if (!str_u64(s, UINT32_MAX, &version))
-		die(EXITCODE_PERMANENT, "version of the spool: no number", 0);
+		die_do(EXITCODE_PERMANENT, "version of the spool: no number", 0,
+		    "run postern queue fsck --repair");
 	if (version != VERSION)
-		die(EXITCODE_PERMANENT,
-		    "the spool was made by another version of Postern", 0);
+		die_do(EXITCODE_PERMANENT,
+		    "the spool was made by another version of Postern", 0,
+		    "install that version again, and let it empty the queue");
 	return false;
 }
 
@@ -76,7 +83,7 @@ has_entries(int dirfd, const char *name)
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	bool found = false;
 	if (d == NULL)
-		die(EXITCODE_TEMPORARY, name, errno);
+		die_do(EXITCODE_TEMPORARY, name, errno, advice_file(errno));
 	/* cppcheck-suppress nullPointer ; die() does not return */
 	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
 		found = found ||
@@ -85,6 +92,10 @@ has_entries(int dirfd, const char *name)
 	closedir(d);
 	return found;
 }
+
+static const char lost_key[] =
+    "put the file key back from a backup; without it the messages cannot be "
+    "read: then move the spool away and run postern init";
 
 static void
 get_key(struct spool *s)
@@ -96,16 +107,20 @@ get_key(struct spool *s)
 		return;
 	}
 	if (n >= 0 || errno == EFBIG)
-		die(EXITCODE_PERMANENT, "key of the spool: not 32 bytes", 0);
+		die_do(EXITCODE_PERMANENT, "key of the spool: not 32 bytes", 0,
+		    lost_key);
 	if (errno != ENOENT)
-		die(EXITCODE_TEMPORARY, "key of the spool", errno);
+		die_do(EXITCODE_TEMPORARY, "key of the spool", errno,
+		    advice_file(errno));
 	/* a new key would make all that is there unreadable */
 	if (has_entries(s->dirfd, "journal") || has_entries(s->dirfd, "mess"))
-		die(EXITCODE_PERMANENT, "the spool has lost its key file", 0);
+		die_do(EXITCODE_PERMANENT, "the spool has lost its key file", 0,
+		    lost_key);
 	randombytes_buf(s->key, RECORD_KEY);
 	struct str key = { .p = (const char *)s->key, .n = RECORD_KEY };
 	if (io_replace_file(s->dirfd, "key", key, 0600) < 0)
-		die(EXITCODE_TEMPORARY, "key of the spool", errno);
+		die_do(EXITCODE_TEMPORARY, "key of the spool", errno,
+		    advice_file(errno));
 }
 
 void
@@ -124,9 +139,10 @@ spool_open(struct spool *s, int dirfd)
 	make_dir(dirfd, "quarantine");
 	get_key(s);
 	if (fresh && io_replace_file(dirfd, "version", STR("1\n"), 0600) < 0)
-		die(EXITCODE_TEMPORARY, "version of the spool", errno);
+		die_do(EXITCODE_TEMPORARY, "version of the spool", errno,
+		    advice_file(errno));
 	if (fsync(dirfd) < 0)
-		die(EXITCODE_TEMPORARY, "spool", errno);
+		die_do(EXITCODE_TEMPORARY, "spool", errno, advice_file(errno));
 	if (!ledger_init(&s->ledger))
 		die(EXITCODE_TEMPORARY, "index", ENOMEM);
 }

@@ -123,7 +123,8 @@ main(int argc, char **argv)
 		die(EXITCODE_TEMPORARY, "getifaddrs", errno);
 	conf = dialconf_load(ROLE_FD_CONTROL);
 	if (conf == NULL)
-		die(EXITCODE_PERMANENT, "the control files are wrong", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	uint64_t seed;
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		die(EXITCODE_TEMPORARY, "getrandom", errno);

@@ -84,9 +84,11 @@ read_settings(void)
 	if (control_line(ROLE_FD_CONTROL, "helohost", &helo) < 0 ||
 	    control_number(ROLE_FD_CONTROL, "strict7bit", &strict) < 0 ||
 	    control_number(ROLE_FD_CONTROL, "timeoutremote", &timeout) < 0)
-		die(EXITCODE_PERMANENT, "the control files are wrong", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	if (helo.n == 0 && control_line(ROLE_FD_CONTROL, "me", &helo) < 0)
-		die(EXITCODE_PERMANENT, "the control files are wrong", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	if (!address_is_domain(buf_str(&helo)) &&
 	    !address_is_literal(buf_str(&helo)))
 		die(EXITCODE_PERMANENT,

@@ -91,7 +91,8 @@ conf_load(int dirfd)
 	    control_number(dirfd, "databytes", &conf.session.databytes) < 0 ||
 	    control_number(dirfd, "timeoutsmtpd", &conf.timeout_s) < 0 ||
 	    control_line(dirfd, "filter", &filter) < 0)
-		die(EXITCODE_PERMANENT, "bad configuration", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	if (str_eq(buf_str(&me), buf_str(&greeting)))
 		buf_puts(&greeting, " ESMTP Postern");
 	if (!address_is_domain(buf_str(&me)))

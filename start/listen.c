@@ -378,7 +378,8 @@ prepare(void)
 {
 	handover_init(self.smtp);
 	if (admit_configure(ROLE_FD_CONTROL, self.smtp) < 0)
-		die(EXITCODE_PERMANENT, "fix the control files", 0);
+		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
+		    "postern check says which, and how to write them");
 	admit_init();
 	for (size_t i = 0; i < self.door_count; i++)
 		door_watch(i);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/die.h"
 #include "common/log.h"
 #include "common/privs.h"
@@ -22,17 +23,25 @@ enum { FILES_WANTED = 65536 };
 
 /* Dies with the name of what could not be done. */
 static _Noreturn void
-fail(enum exitcode code, const char *what, const char *name)
+fail(enum exitcode code, const char *what, const char *name, int error,
+    const char *todo)
 {
 	static char text[700];
 	struct buf b = BUF_ON(text);
-	int error = errno;
 
 	buf_puts(&b, what);
 	buf_putc(&b, ' ');
 	buf_puts(&b, name);
 	const char *s = buf_cstr(&b);
-	die(code, s == NULL ? what : s, error);
+	die_do(code, s == NULL ? what : s, error, todo);
+}
+
+static _Noreturn void
+fail_file(const char *what, const char *name)
+{
+	int error = errno;
+
+	fail(EXITCODE_PERMANENT, what, name, error, advice_file(error));
 }
 
 void
@@ -56,7 +65,8 @@ open_log(const char *path)
 			      : open("/proc/self/fd/2", flags);
 
 	if (fd < 0 && path != NULL)
-		fail(EXITCODE_PERMANENT, "cannot open the log", path);
+		fail(EXITCODE_PERMANENT, "cannot open the log", path, errno,
+		    "make its folder, or name another file with --log");
 	if (fd >= 0 && (dup2(fd, 1) < 0 || dup2(fd, 2) < 0))
 		die(EXITCODE_TEMPORARY, "dup2", errno);
 	if (fd >= 0)
@@ -92,8 +102,7 @@ dir_open(enum layout_place place)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		fail(EXITCODE_PERMANENT,
-		    "run `postern init` first; cannot open", path);
+		fail_file("cannot open", path);
 	return fd;
 }
 
@@ -105,14 +114,15 @@ open_dirs(struct family *f)
 	f->control_dirfd = dir_open(LAYOUT_CONTROL);
 	/* /run is empty after a boot */
 	if (mkdir(run, 0755) < 0 && errno != EEXIST)
-		fail(EXITCODE_PERMANENT, "cannot make", run);
+		fail_file("cannot make", run);
 	f->run_dirfd = dir_open(LAYOUT_RUN);
 	int lock = openat(f->run_dirfd, "lock",
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0)
-		fail(EXITCODE_PERMANENT, "cannot open the lock in", run);
+		fail_file("cannot open the lock in", run);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
-		fail(EXITCODE_TEMPORARY, "postern-start already runs in", run);
+		fail(EXITCODE_TEMPORARY, "postern-start already runs in", run,
+		    0, "see postern status; to restart, stop that one first");
 	errors_init(f->run_dirfd);
 }
 
@@ -123,8 +133,8 @@ user_find(struct family *f, struct child *c)
 		c->uid = getuid();
 		c->gid = getgid();
 	} else if (privs_lookup(c->plan->user, &c->uid, &c->gid) < 0) {
-		fail(EXITCODE_PERMANENT,
-		    "run install/users first; there is no user", c->plan->user);
+		fail(EXITCODE_PERMANENT, "there is no user", c->plan->user,
+		    errno, "run install/users, which makes one for each role");
 	}
 }
 
@@ -142,7 +152,8 @@ role_open(struct family *f, struct child *c, const struct plan_role *plan)
 	const char *program = layout_program(plan->program, &path);
 	c->program_fd = open(program, O_PATH | O_CLOEXEC);
 	if (c->program_fd < 0)
-		fail(EXITCODE_PERMANENT, "cannot open", program);
+		fail(EXITCODE_PERMANENT, "cannot open the program", program,
+		    errno, "install Postern again: make install");
 	if (plan->dir != PLAN_NO_DIR)
 		c->dir_fd = dir_open((enum layout_place)plan->dir);
 	if (plan->socket != NULL)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "common/control.h"
+#include "common/advice.h"
 #include "common/die.h"
 #include "common/log.h"
 #include "start/endpoint.h"
@@ -28,7 +29,8 @@ static void
 keep(struct child *c, int fd)
 {
 	if (c->socket_count == PLAN_SOCKETS)
-		die(EXITCODE_PERMANENT, "at most 4 addresses per service", 0);
+		die_do(EXITCODE_PERMANENT, "at most 4 addresses per service", 0,
+		    "remove some from control/smtplisten or pop3listen");
 	c->sockets[c->socket_count++] = fd;
 }
 
@@ -49,16 +51,16 @@ sockets_open_unix(int run_dirfd, struct child *c)
 	if (fd < 0 || b.full)
 		die(EXITCODE_TEMPORARY, "cannot make a socket", errno);
 	if (unlinkat(run_dirfd, name, 0) < 0 && errno != ENOENT)
-		die(EXITCODE_PERMANENT, "cannot replace a socket below run/",
-		    errno);
+		die_do(EXITCODE_PERMANENT, "cannot replace a socket below run/",
+		    errno, advice_file(errno));
 	mode_t mask = umask(0177);
 	int r = bind(fd, (const struct sockaddr *)&sa, sizeof(sa));
 	umask(mask);
 	if (r < 0 || fchownat(run_dirfd, name, c->uid, c->gid, 0) < 0 ||
 	    fchmodat(run_dirfd, name, c->plan->socket_mode, 0) < 0 ||
 	    listen(fd, BACKLOG) < 0)
-		die(EXITCODE_PERMANENT, "cannot make a socket below run/",
-		    errno);
+		die_do(EXITCODE_PERMANENT, "cannot make a socket below run/",
+		    errno, advice_file(errno));
 	keep(c, fd);
 }
 
@@ -106,7 +108,8 @@ tcp_open(struct child *c, const struct endpoint *e, struct str line)
 		}
 		LOG(ERROR, "bind", F_TEXT("file", c->plan->tcp),
 		    F_STR("address", line), F_ERRNO(error));
-		die(EXITCODE_PERMANENT, "cannot listen", error);
+		die_do(EXITCODE_PERMANENT, "cannot listen", error,
+		    advice_listen(error));
 	}
 	keep(c, fd);
 }
@@ -149,14 +152,18 @@ sockets_open_tcp(int control_dirfd, struct child *c)
 		return true;
 	}
 	if (control_list(control_dirfd, c->plan->tcp, on_line, c) < 0)
-		die(EXITCODE_PERMANENT, "wrong listening addresses", 0);
+		die_do(EXITCODE_PERMANENT, "wrong listening addresses", 0,
+		    "mend what config-error above names");
 	if (c->listens_not && c->listen_count > 0)
-		die(EXITCODE_PERMANENT, "both none and an address to listen on",
-		    0);
+		die_do(EXITCODE_PERMANENT,
+		    "both none and an address to listen on", 0,
+		    "remove one of them: postern check says where");
 	if (c->listens_not)
 		LOG(INFO, "listens-not", F_TEXT("name", c->plan->name));
 	else if (c->socket_count == 0)
-		die(EXITCODE_PERMANENT, "no address to listen on", 0);
+		die_do(EXITCODE_PERMANENT, "no address to listen on", 0,
+		    "remove the empty control/smtplisten or pop3listen, or "
+		    "write none into it");
 	return !c->listens_not;
 }
 

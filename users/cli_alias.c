@@ -45,9 +45,11 @@ read_me(void)
 	    layout_path(LAYOUT_CONTROL), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = fd < 0 ? -1 : control_line(fd, "me", &me);
 	io_close(&fd);
-	return r < 0 ? edit_fail(EXITCODE_TEMPORARY, "cannot read control/me",
-			   STR(""))
-		     : 0;
+	if (r >= 0)
+		return 0;
+	return edit_fail(EXITCODE_TEMPORARY,
+	    "cannot read control/me: run postern init, or look as root",
+	    STR(""));
 }
 
 /* ---- the line ---- */
@@ -200,7 +202,8 @@ refuse_hidden(struct str key)
 	if (str_find(key, '@') < key.n &&
 	    edit_find(&e, edit_user_address, key, &line))
 		code = edit_fail(EXITCODE_PERMANENT,
-		    "there is a user of this address, who would get the mail",
+		    "there is a user of this address, who would get the mail: "
+		    "remove the user, or take another name",
 		    key);
 	edit_close(&e);
 	return code;
@@ -214,8 +217,9 @@ alias_add(int argc, char **argv, struct str key)
 	struct edit e;
 	struct str old = STR("");
 	if (argc < 2)
-		return edit_fail(
-		    EXITCODE_PERMANENT, "add wants a target", STR(""));
+		return edit_fail(EXITCODE_PERMANENT,
+		    "add wants a target: an address to which the mail goes",
+		    STR(""));
 	int code = refuse_hidden(key);
 	if (code == 0)
 		code = edit_open(&e, "aliases", true);
@@ -250,7 +254,8 @@ alias_del(int argc, char **argv, struct str key)
 	if (code != 0)
 		return code;
 	if (!edit_find(&e, edit_alias_address, key, &old)) {
-		code = edit_fail(EXITCODE_PERMANENT, "no such alias", key);
+		code = edit_fail(EXITCODE_PERMANENT,
+		    "no such alias (see postern alias list)", key);
 	} else {
 		buf_puts(&line, argv[0]);
 		if (argc == 1 ||

@@ -90,15 +90,17 @@ take_address(struct str in, struct buf *out)
 	struct buf canonical = BUF_ON(room);
 	struct address a;
 	if (address_parse(in, true, &a) != ADDRESS_OK)
-		return edit_fail(EXITCODE_PERMANENT, "not an address", in);
+		return edit_fail(EXITCODE_PERMANENT,
+		    "not an address (write it as bob@example.org)", in);
 	address_put(&canonical, a);
 	if (a.domain.n == 0)
 		buf_put(out, in);
 	else
 		buf_put_lower(out, buf_str(&canonical));
-	return out->full ? edit_fail(EXITCODE_PERMANENT,
-			       "the address is too long", in)
-			 : 0;
+	return out->full
+		   ? edit_fail(EXITCODE_PERMANENT,
+			 "the address is too long (254 bytes are the most)", in)
+		   : 0;
 }
 
 static int
@@ -111,10 +113,13 @@ check_account(struct str name)
 	const struct passwd *pw = user ? getpwnam(user) : NULL;
 	if (!pw)
 		return edit_fail(EXITCODE_PERMANENT,
-		    "no system user of that name (or give local@domain)", name);
+		    "no system user of that name: make one (adduser), or give "
+		    "local@domain",
+		    name);
 	if (pw->pw_uid < 1000 || pw->pw_uid == 65534)
 		return edit_fail(EXITCODE_PERMANENT,
-		    "not an ordinary user (uid 1000 and up)", name);
+		    "not an ordinary user (uid 1000 and up): name a person",
+		    name);
 	return 0;
 }
 
@@ -133,7 +138,8 @@ warn_about_domain(struct str address)
 	if (kind != DOMAIN_LOCAL && kind != DOMAIN_VIRTUAL)
 		(void)edit_fail(0,
 		    "warning: no mail is accepted for a domain that is "
-		    "neither in control/locals nor in control/virtualdomains",
+		    "neither in control/locals nor in control/virtualdomains: "
+		    "add it there",
 		    domain);
 	domains_free(d);
 }
@@ -147,7 +153,8 @@ warn_about_alias(struct str key)
 		return;
 	if (edit_find(&e, edit_alias_address, key, &line))
 		(void)edit_fail(0,
-		    "warning: this user hides the alias of the same address",
+		    "warning: this user hides the alias of the same address "
+		    "(postern alias del removes it)",
 		    key);
 	edit_close(&e);
 }
@@ -183,10 +190,13 @@ write_user(struct str address, struct str hash, struct str mailbox, bool fresh)
 	bool found = edit_find(&e, edit_user_address, buf_str(&key), &old);
 	struct line_user u;
 	if (found && fresh) {
-		code = edit_fail(
-		    EXITCODE_PERMANENT, "the user exists already", address);
+		code = edit_fail(EXITCODE_PERMANENT,
+		    "the user exists already: postern user passwd changes the "
+		    "password",
+		    address);
 	} else if (!found && !fresh) {
-		code = edit_fail(EXITCODE_PERMANENT, "no such user", address);
+		code = edit_fail(EXITCODE_PERMANENT,
+		    "no such user (see postern user list)", address);
 	} else {
 		if (found && line_user(str_trim(old), &u) == NULL) {
 			address = u.address;
@@ -214,7 +224,8 @@ user_add(const struct options *o)
 	if (is_system(address)) {
 		if (o->mailbox.n)
 			return edit_fail(EXITCODE_PERMANENT,
-			    "a system user's mail is in the home directory",
+			    "a system user's mail is in the home directory: "
+			    "leave --mailbox out",
 			    address);
 		code = check_account(address);
 	} else if (o->mailbox.n) {
@@ -265,8 +276,8 @@ user_del(const struct options *o)
 	if (code != 0)
 		return code;
 	if (!edit_find(&e, edit_user_address, buf_str(&key), &old)) {
-		code =
-		    edit_fail(EXITCODE_PERMANENT, "no such user", o->address);
+		code = edit_fail(EXITCODE_PERMANENT,
+		    "no such user (see postern user list)", o->address);
 	} else {
 		(void)line_user(str_trim(old), &u);
 		code = edit_change(&e, old, STR(""));

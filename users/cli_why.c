@@ -65,7 +65,9 @@ show(struct str address, struct str answer, bool json)
 	struct str text = packet_get_str(&p, PACKET_MAX);
 	if (p.type != 'T' || !packet_end(&p))
 		return edit_fail(EXITCODE_TEMPORARY,
-		    "userd gave no answer that can be understood", STR(""));
+		    "userd gave no answer that can be understood: restart the "
+		    "suite",
+		    STR(""));
 	if (json)
 		print_json(address, verdict, text);
 	else
@@ -95,9 +97,9 @@ ask(struct str address, bool json)
 		return show(address, answer, json);
 	if (r == 0 || error == EPIPE)
 		return edit_fail(EXITCODE_TEMPORARY,
-		    "userd refuses to tell: this is for root", STR(""));
-	return edit_fail(EXITCODE_TEMPORARY, "cannot ask userd (does it run?)",
-	    str_of(strerror(error)));
+		    "userd refuses to tell: run it as root", STR(""));
+	return edit_fail(EXITCODE_TEMPORARY,
+	    "cannot ask userd (see postern status)", str_of(strerror(error)));
 }
 
 int
@@ -125,8 +127,9 @@ cli_why(int argc, char **argv)
 		return EXITCODE_PERMANENT;
 	}
 	if (address_parse(str_of(address), true, &a) != ADDRESS_OK)
-		return edit_fail(
-		    EXITCODE_PERMANENT, "not an address", str_of(address));
+		return edit_fail(EXITCODE_PERMANENT,
+		    "not an address (write it as bob@example.org)",
+		    str_of(address));
 	address_put(&canonical, a);
 	return ask(buf_str(&canonical), json);
 }

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "common/advice.h"
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/layout.h"
@@ -30,10 +31,14 @@ edit_fail(int code, const char *what, struct str about)
 	return code;
 }
 
+/* A file: why, and what to do. */
 static int
 fail_errno(const char *what)
 {
-	return edit_fail(EXITCODE_TEMPORARY, what, str_of(strerror(errno)));
+	int error = errno;
+	(void)fprintf(stderr, "postern: %s: %s: %s\n", what, strerror(error),
+	    advice_file(error));
+	return EXITCODE_TEMPORARY;
 }
 
 /* ---- opening ---- */
@@ -45,7 +50,7 @@ take_lock(struct edit *e)
 	e->lock_fd = openat(
 	    e->dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (e->lock_fd < 0)
-		return fail_errno("cannot lock the tables (are you root?)");
+		return fail_errno("cannot lock the tables");
 	for (unsigned i = 0; i < LOCK_TRIES; i++) {
 		if (flock(e->lock_fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
@@ -54,7 +59,10 @@ take_lock(struct edit *e)
 		(void)nanosleep(&pause, NULL);
 	}
 	return edit_fail(EXITCODE_TEMPORARY,
-	    "another change of the tables does not end", STR(""));
+	    "another change of the tables does not end: end the other postern "
+	    "user "
+	    "or alias, then try again",
+	    STR(""));
 }
 
 static int
@@ -62,8 +70,8 @@ read_text(struct edit *e, int fd)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return edit_fail(
-		    EXITCODE_TEMPORARY, "not a plain file", str_of(e->name));
+		return edit_fail(EXITCODE_TEMPORARY,
+		    "not a plain file: move it away", str_of(e->name));
 	e->exists = true;
 	e->uid = st.st_uid;
 	e->gid = st.st_gid;
@@ -89,7 +97,7 @@ read_table(struct edit *e)
 		return code;
 	}
 	if (errno != ENOENT || fstat(e->dirfd, &dir) < 0)
-		return fail_errno("cannot read the table (are you root?)");
+		return fail_errno("cannot read the table");
 	/* as the folder: its group, userd's, may read */
 	e->uid = dir.st_uid;
 	e->gid = dir.st_gid;
@@ -241,13 +249,16 @@ tell_userd(void)
 	io_close(&fd);
 	errno = error;
 	if (r < 0)
-		return fail_errno("written, but userd does not answer");
+		return edit_fail(EXITCODE_TEMPORARY,
+		    "written, but userd does not answer: see postern status",
+		    STR(""));
 	struct packet p = packet_open(r == 0 ? STR("") : answer);
 	if (p.type == VERDICT_OK && r > 0)
 		return 0;
 	struct str why = packet_get_str(&p, sizeof(storage));
-	return edit_fail(
-	    EXITCODE_TEMPORARY, "written, but userd keeps its old tables", why);
+	return edit_fail(EXITCODE_TEMPORARY,
+	    "written, but userd keeps its old tables until this is mended",
+	    why);
 }
 
 int
@@ -256,7 +267,9 @@ edit_change(struct edit *e, struct str old, struct str new)
 	struct buf b;
 	if (str_starts(new, STR("#")))
 		return edit_fail(EXITCODE_PERMANENT,
-		    "a line that begins with # would be a comment", new);
+		    "a line that begins with # would be a comment: put the "
+		    "name in quotes",
+		    new);
 	if (!build(e, old, new, &b)) {
 		free(b.p);
 		return fail_errno("cannot build the table");

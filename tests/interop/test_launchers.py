@@ -326,7 +326,7 @@ def test_inetd_with_a_broken_configuration(suite, inetd, syslog):
         assert first_line(inetd["smtp"][0]) == \
             b"421 4.3.0 Service not available now, try again later\r\n"
     syslog.wait("<19>", " event=config-error file=databytes line=1 ")
-    syslog.wait("<19>", " role=smtpd event=exit ", "bad configuration")
+    syslog.wait("<19>", " role=smtpd event=exit ", "the control files are wrong")
     # POP3 has a default for its one setting
     with Broken(suite, "timeoutpop3", "soon"):
         assert first_line(inetd["pop3"][0]).startswith(b"+OK ")

@@ -9,9 +9,7 @@ import pty
 import re
 import signal
 import smtplib
-import socket
 import subprocess
-import time
 
 import pytest
 
@@ -185,18 +183,14 @@ def test_nothing_runs(suite):
     assert data["status"] == "down" and data["roles"] == []
     assert data["queue"] is None and data["spoolfiles"] == 0
     # why it did not start is told, too
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with setting(suite, "smtplisten", f"127.0.0.1:{port}\n"):
-            begun = time.monotonic()
-            out = subprocess.run(
-                [str(BIN / "postern-start")], capture_output=True, text=True,
-                timeout=60, env={"POSTERN_ROOT": suite.folder,
-                                 "PATH": os.environ["PATH"]})
-            assert out.returncode == 100, out
-            assert time.monotonic() - begun < 30
+    with setting(suite, "smtplisten", "192.0.2.1:2525\n"):
+        out = subprocess.run(
+            [str(BIN / "postern-start")], capture_output=True, text=True,
+            timeout=60, env={"POSTERN_ROOT": suite.folder,
+                             "PATH": os.environ["PATH"]})
+        assert out.returncode == 100, out
     text, data = status(suite, 2, " in its last run")
-    assert f"address=127.0.0.1:{port}" in "".join(
+    assert "address=192.0.2.1:2525" in "".join(
         e["line"] for e in data["errors"]["last"])
 
 

@@ -272,6 +272,6 @@ def test_why(running):
 
 def test_why_without_userd(cli):
     cli("why", "bob@hamburger.edu", code=111)
-    assert "does it run?" in cli.err
+    assert "see postern status" in cli.err
     for command in ("user", "alias", "why"):
         assert cli(command, "--help").startswith("usage: postern " + command)
