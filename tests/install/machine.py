@@ -15,15 +15,17 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/up" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=$5,upperdir=$1/up,workdir=$1/work" "$1/root"
 cd "$1/root"
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir -p "./$2" "./$3"
-mount --bind "$2" "./$2"
-mount --bind "$3" "./$3"
+if [ "$5" = / ]; then
+	mkdir -p "./$2" "./$3"
+	mount --bind "$2" "./$2"
+	mount --bind "$3" "./$3"
+fi
 ip link set lo up
 # nothing that somebody installed on the machine below
 rm -rf etc/postern var/spool/postern* var/mail/postern var/log/postern etc/sv/postern \
@@ -45,12 +47,36 @@ container=test exec chroot . /lib/systemd/systemd --log-target=null </dev/null >
 """
 
 
+# one message in over SMTP, and out over POP3
+FIRST_MESSAGE = """
+import poplib, smtplib, socket, sys, time
+socket.getfqdn = lambda name="": "client.test"
+with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
+    s.sendmail("x@elsewhere.test", ["alice@example.org"], "Subject: TOKEN\\r\\n\\r\\nhi\\r\\n")
+for i in range(100):
+    p = poplib.POP3("127.0.0.1", 110, timeout=20)
+    p.user("alice@example.org"); p.pass_("secret")
+    n = len(p.list()[1])
+    found = any(b"Subject: TOKEN" in p.retr(k + 1)[1] for k in range(n))
+    p.quit()
+    if found: sys.exit(0)
+    time.sleep(0.1)
+sys.exit("no mail")
+"""
+
+
+def first_message(machine, token):
+    machine.client("/usr/bin/python3", "-c", FIRST_MESSAGE.replace("TOKEN", token))
+
+
 class Machine:
-    def __init__(self, systemd=False):
+    """systemd: it runs there.  lower: other files than this machine's."""
+
+    def __init__(self, systemd=False, lower="/"):
         self.folder = tempfile.mkdtemp(prefix="postern-machine-")
         self.holder = subprocess.Popen(
             ["unshare", "-mnpfuC", "--kill-child", "sh", "-c", PREPARE, "sh",
-             self.folder, str(TOP), str(BUILD), "yes" if systemd else "no"],
+             self.folder, str(TOP), str(BUILD), "yes" if systemd else "no", str(lower)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.pid = pathlib.Path(
@@ -60,7 +86,7 @@ class Machine:
             self.wait("systemctl", "is-system-running")
 
     def run(self, *args, code=0, timeout=120, **kw):
-        """Runs a command there; its output."""
+        """Runs a command there; its output.  network False: with this machine's."""
         done = self.start(*args, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, **kw)
         try:
@@ -72,12 +98,19 @@ class Machine:
             f"{args}: exit {done.returncode}, not {code}\n{out}"
         return out
 
-    def start(self, *args, **kw):
+    def start(self, *args, network=True, **kw):
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "B": str(BUILD), "HOME": "/root"}
         return subprocess.Popen(
-            ["nsenter", "-t", self.pid, "-m", "-n", "-p", "-u", "-C", "-r", "-w",
-             *map(str, args)], env=env, stdin=subprocess.DEVNULL, text=True, **kw)
+            ["nsenter", "-t", self.pid, "-m", *(["-n"] if network else []), "-p", "-u",
+             "-C", "-r", "-w", *map(str, args)], env=env, stdin=subprocess.DEVNULL, text=True, **kw)
+
+    def client(self, *args, timeout=60):
+        """Runs a command of this machine on its network."""
+        done = subprocess.run(["nsenter", "-t", self.pid, "-n", *map(str, args)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout)
+        assert done.returncode == 0, done
 
     def setup(self, *args, **kw):
         return self.run(TOP / "install/setup", *args, **kw)

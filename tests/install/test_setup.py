@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from machine import Machine
+from machine import Machine, first_message
 from suite import TOP
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an installation is root's")
@@ -19,32 +19,10 @@ LAID = ["/etc/postern", "/etc/sv", "/etc/systemd", "/etc/logrotate.d", "/usr/loc
         "/var/spool/postern", "/var/mail/postern", "/var/log/postern", "/usr/sbin",
         "/usr/lib/sendmail", "/usr/lib/systemd/system"]
 
-# one message in over SMTP, and out over POP3
-FIRST_MESSAGE = """
-import poplib, smtplib, socket, sys, time
-socket.getfqdn = lambda name="": "client.test"
-with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
-    s.sendmail("x@elsewhere.test", ["alice@example.org"], "Subject: TOKEN\\r\\n\\r\\nhi\\r\\n")
-for i in range(100):
-    p = poplib.POP3("127.0.0.1", 110, timeout=20)
-    p.user("alice@example.org"); p.pass_("secret")
-    n = len(p.list()[1])
-    found = any(b"Subject: TOKEN" in p.retr(k + 1)[1] for k in range(n))
-    p.quit()
-    if found: sys.exit(0)
-    time.sleep(0.1)
-sys.exit("no mail")
-"""
-
-
 @pytest.fixture(scope="module")
 def machine():
     with Machine() as m:
         yield m
-
-
-def first_message(m, token):
-    m.run("/usr/bin/python3", "-c", FIRST_MESSAGE.replace("TOKEN", token))
 
 
 def test_dry_run_changes_nothing_and_a_second_run_neither(machine):
