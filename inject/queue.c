@@ -110,15 +110,13 @@ static void
 parse_arguments(int argc, char **argv)
 {
 	self.minutes = TIMEOUT_MINUTES;
-	for (int i = 1; i < argc; i++) {
-		args_answer(str_of(argv[i]), help);
-		if (!str_eq(str_of(argv[i]), STR("--timeout")) ||
-		    i + 1 == argc ||
-		    !str_u64(
-			str_of(argv[i + 1]), TIMEOUT_MINUTES, &self.minutes))
-			usage();
-		i++;
-	}
+	if (argc == 2)
+		args_answer(str_of(argv[1]), help);
+	if (argc == 1)
+		return;
+	if (argc != 3 || !str_eq(str_of(argv[1]), STR("--timeout")) ||
+	    !str_u64(str_of(argv[2]), TIMEOUT_MINUTES, &self.minutes))
+		usage();
 }
 
 /* ---- configuration ---- */
@@ -463,7 +461,7 @@ end_as_answered(void)
 	if (queue_answer(self.outlet.fd, self.outlet.deadline_ms, &in, &verdict,
 		&text) < 0)
 		fail_write();
-	queue_end(queue_answer_code(verdict, text), verdict, text);
+	queue_end((int)queue_answer_code(verdict, text), verdict, text);
 }
 
 int

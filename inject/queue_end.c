@@ -73,7 +73,7 @@ queue_fail(enum queue_exit code, const char *text)
 {
 	bool final = code >= 11 && code <= 40;
 
-	queue_end(code, final ? 'D' : 'Z', str_of(text));
+	queue_end((int)code, final ? 'D' : 'Z', str_of(text));
 }
 
 void
@@ -86,5 +86,5 @@ queue_fail_errno(enum queue_exit code, const char *text)
 	buf_puts(&b, text);
 	buf_puts(&b, ": ");
 	buf_puts(&b, error);
-	queue_end(code, 'Z', buf_str(&b));
+	queue_end((int)code, 'Z', buf_str(&b));
 }
