@@ -42,9 +42,9 @@ enum {
 	REST_MAX_US = 20 * 1000,  /* but not longer */
 	LOCK_WAIT_MS = 60 * 1000, /* for the local before this one to end */
 	FIRST_MS = 100,		  /* until the first job socket comes */
-	LINGER_MS = 5,	     /* after it was closed: others want the room */
-	KEEP_MS = 60 * 1000, /* the same, while reports are kept */
-	IDLE_MS = 300 * 1000 /* with an open job socket */
+	KEEP_MS = 60 * 1000,	  /* the same, while reports are kept */
+	IDLE_MS = 300 * 1000,	  /* with an open job socket */
+	FOREVER = -1
 };
 
 static const struct sandbox_rule rules[] = {
@@ -356,17 +356,17 @@ close_intake(void)
 	work_on();
 }
 
-/* How long it may stay as it is now; 0: for ever. */
+/* How long it may stay as it is now, in ms; FOREVER. */
 static int
 patience(void)
 {
 	if (!localwork_is_idle(&work))
-		return 0;
+		return FOREVER;
 	if (jobs.fd < 0 && work.reports.count == 0)
-		return had_jobs ? LINGER_MS : FIRST_MS;
+		return had_jobs ? 0 : FIRST_MS; /* others want the room */
 	if (jobs.fd < 0)
 		return KEEP_MS;
-	return work.reports.count > 0 ? 0 : IDLE_MS;
+	return work.reports.count > 0 ? FOREVER : IDLE_MS;
 }
 
 /* ms until the rest is over; -1: it does not rest. */
@@ -395,7 +395,7 @@ idle_left(void)
 		return -1;
 	}
 	int wait = patience();
-	if (wait == 0) {
+	if (wait == FOREVER) {
 		quiet_since = 0;
 		return -1;
 	}
@@ -511,5 +511,6 @@ main(int argc, char **argv)
 	memcpy(argv[1], "delivery", strlen("template"));
 	begin(&user);
 	loop_run(before_wait);
-	return EXITCODE_DONE;
+	log_flush();
+	_exit(EXITCODE_DONE); /* nothing of libc's is left to do */
 }

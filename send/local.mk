@@ -5,6 +5,7 @@ LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 	send/dotqmail.o send/reports.o send/programenv.o send/runner.o
 postern-local_OBJS := send/local.o send/localtemplate.o send/enter.o $(LOCAL_OBJS)
 postern-local_STATIC := yes
+postern-local_PLACES := common/session.ld
 postern-become_OBJS := send/become.o send/child.o send/account.o \
 	send/passwdfile.o send/locals.o send/programs.o send/spawn.o \
 	send/enter.o

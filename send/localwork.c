@@ -21,6 +21,7 @@ localwork_init(struct localwork *w, struct str host)
 	reports_init(&w->reports);
 	for (size_t i = LOCALWORK_JOBS; i-- > 0;)
 		w->free[w->free_n++] = &w->jobs[i];
+	w->tasks_n = 0; /* its page is the template's: one fault, not two */
 }
 
 /* ---- jobs ---- */
