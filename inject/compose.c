@@ -247,6 +247,17 @@ put_field(struct compose *c, const struct field *f, size_t i)
 
 /* ---- fields that are missing ---- */
 
+/* May it stand between parentheses as it is? */
+static bool
+is_comment_text(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '(' ||
+		    s.p[i] == ')' || s.p[i] == '\\')
+			return false;
+	return true;
+}
+
 static void
 put_address(struct compose *c, const char *name)
 {
@@ -256,10 +267,7 @@ put_address(struct compose *c, const char *name)
 	buf_putc(&b, ' ');
 	if (r->from_name.n == 0) {
 		buf_put(&b, r->from);
-	} else if (r->name_in_comment && !token_is_8bit(r->from_name) &&
-		   str_find(r->from_name, '(') == r->from_name.n &&
-		   str_find(r->from_name, ')') == r->from_name.n &&
-		   str_find(r->from_name, '\\') == r->from_name.n) {
+	} else if (r->name_in_comment && is_comment_text(r->from_name)) {
 		buf_put(&b, r->from);
 		buf_puts(&b, " (");
 		buf_put(&b, r->from_name);

@@ -62,7 +62,7 @@ exec {BIN}/postern-sendmail "$@"
         self.args.write_text("")
         return lines
 
-    def mail(self, user="bob", uid=os.getuid()):
+    def mail(self, user="bob", uid=os.getuid(), parse=True):
         """The one message that came, parsed; and its bytes in .raw."""
         new = self.boxes[user] / "new"
         files = wait_for(lambda: list(new.glob("*")), 10, f"mail of {user}")
@@ -72,7 +72,7 @@ exec {BIN}/postern-sendmail "$@"
         m = email.message_from_bytes(raw, policy=email.policy.default)
         m.raw = raw
         m.sender = m["Return-Path"].strip("<>")
-        m.text = m.get_payload(decode=True).decode()
+        m.text = m.get_payload(decode=True).decode() if parse else None
         m.author = m["From"].addresses[0].addr_spec
         assert m["Date"] and m["Message-ID"] and "Bcc" not in m
         header = raw.split(b"\n\n")[0]
@@ -535,6 +535,74 @@ def test_while_the_suite_is_stopped(c):
     finally:
         c.suite.start()
     assert c.mail()["Subject"] == "s"
+
+
+def test_full_name_of_the_password_file(c):
+    """Up to the first comma, & for the login name, 8-bit letters and all."""
+    lines = pathlib.Path("/etc/passwd").read_text().splitlines()
+    users = c.path / "passwd"
+    users.write_text("".join(
+        "root:x:0:0:Jürg &, Room 1:/root:/bin/sh\n" if l.startswith("root:")
+        else l + "\n" for l in lines))
+    c.run_sh(f"mount --bind {users} /etc/passwd\n"
+             f"exec {c.sendmail} -i bob", stdin="x\n")
+    m = c.mail()
+    assert m["From"].addresses[0].display_name == "Jürg Root"
+
+
+MIME = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+BODIES = {
+    "empty": b"", "one empty line": b"\n", "empty lines": b"\n\n\n",
+    "dots": b".\n..\n.x\n...\n", "From": b"From x\n>From x\n",
+    "8-bit": bytes(range(128, 256)) + b"\n",
+    "controls": bytes(set(range(1, 32)) - {10, 13}) + b"\x7f\n",
+    "blanks": b" \n\t\n  x \t \n", "998": b"y" * 998 + b"\n",
+    "2000": b"z" * 2000 + b"\n", "100,000": b"z" * 100_000 + b"\n",
+    "parts": b"--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nx\n"
+             b"--c--\n--b--\n",
+    "header-like": b"Subject: not one\nBcc: nobody@x\n\n",
+    "64 KiB": b"0123456789abcde\n" * 4096 + b"x\n",
+    "20 MB": b"0123456789abcde\n" * 1_310_720,
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("way", ["sendmail", "postern-inject"])
+def test_bytes_survive(c, name, way):
+    """With MIME fields byte for byte; without, what they decode to."""
+    body = BODIES[name]
+    program = c.sendmail if way == "sendmail" else BIN / way
+    for header in MIME, b"":
+        if len(body) > 1_000_000 and not header and way != "sendmail":
+            continue
+        c.run(program, *["-i"] * (way == "sendmail"), "bob",
+              stdin=b"Subject: t\n" + header + b"\n" + body,
+              POSTERN_ROOT=c.suite.folder)
+        m = c.mail(parse=False)
+        if header:
+            assert m.raw.split(b"\n\n", 1)[1] == body
+        else:
+            assert m.get_payload(decode=True) == body
+
+
+@pytest.mark.parametrize("page", ["sendmail.8", "inject.1"])
+def test_examples_of_the_manual(c, page):
+    """Every block of EXAMPLES, as it stands."""
+    text = (TOP / f"inject/postern-{page}").read_text()
+    text = text[text.index(".Sh EXAMPLES"):text.index(".Sh SECURITY")]
+    blocks = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.M | re.S)
+    assert blocks
+    for block in blocks:
+        done = c.run("sh", "-ec", block.replace("\\e", "\\"),
+                     PATH=f"{c.path}:{BIN}:{os.environ['PATH']}",
+                     POSTERN_ROOT=c.suite.folder)
+        if "-n " in block:
+            assert done.stdout.endswith(b"\n\nHello.\n")
+            continue
+        m = c.mail()
+        assert ("<>" in block) == (m.sender == "")
+        if "--id" in block:
+            assert re.fullmatch(rb"[0-9a-f]{16}\n", done.stdout)
 
 
 def test_manual_names_every_caller():

@@ -142,6 +142,10 @@ test_habits(void **state)
 	    "To: b c\nDate: d\nFrom: alice@here.example (Al Ice)\n" TAIL
 	    "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
 	    "Content-Transfer-Encoding: quoted-printable\n\n");
+	r.from_name = STR("Al\nBcc: x@y");
+	assert_true(run("To: b\nDate: d\n\n", &r, mime));
+	assert_non_null(strstr(
+	    buf_cstr(&out), "\nFrom: \"Al Bcc: x@y\" <alice@here.example>\n"));
 	r.from_name = STR("");
 	assert_true(run("To: b\nDate: d\n\n", &r, mime));
 	assert_non_null(strstr(buf_cstr(&out), "\nFrom: alice@here.example\n"));
