@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/die.h"
@@ -110,6 +111,25 @@ privs_require(const char *user)
 		    errno, "run install/users");
 	if (privs_drop(uid, gid) < 0)
 		die(EXITCODE_PERMANENT, "cannot become the role's user", errno);
+}
+
+void
+privs_require_beside(const char *user, const char *run_dir)
+{
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	privs_require(user);
+	if (stat(run_dir, &st) == 0 && st.st_uid == geteuid())
+		return;
+	if (role_user(str_of(user), &uid, &gid) == 0 && uid == geteuid())
+		return;
+	LOG(ERROR, "wrong-user", F_NUM("uid", geteuid()),
+	    F_TEXT("wanted", user));
+	die(EXITCODE_PERMANENT,
+	    "let tcpserver or inetd start this program as root or as its user",
+	    0);
 }
 
 void

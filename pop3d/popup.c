@@ -198,7 +198,7 @@ run_by_hand(const char *tcpremoteip)
 
 	layout_init();
 	read_settings();
-	privs_require("posternp");
+	privs_require_beside("posternp", layout_path(LAYOUT_RUN));
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || pipe2(life, O_CLOEXEC) != 0)
 		die(EXITCODE_TEMPORARY, "pipe", errno);
 	int ask_fd = connect_userd();

@@ -317,6 +317,6 @@ main(int argc, char **argv)
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		die(EXITCODE_TEMPORARY, "signal", errno);
 	if (!arguments.local)
-		privs_require("posternd");
+		privs_require_beside("posternd", layout_path(LAYOUT_RUN));
 	return lone_session(&arguments);
 }

@@ -350,6 +350,27 @@ def test_inetd_without_a_log(suite):
         ours.close()
 
 
+@pytest.mark.parametrize("program, said", [
+    ("smtpd", b"421 4.3.0 Service not available now, try again later\r\n"),
+    ("popup", b"-ERR [SYS/TEMP] no service now, try again later\r\n")])
+def test_the_wrong_user_in_inetd_conf(suite, program, said):
+    """queued and userd would not believe it, so it says so at once."""
+    ours, theirs = socket.socketpair()
+    p = subprocess.Popen(
+        ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+         f"{BIN}/postern-{program}"], stdin=theirs, stdout=theirs,
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "POSTERN_ROOT": suite.folder})
+    theirs.close()
+    ours.settimeout(20)
+    assert ours.makefile("rb").read() == said
+    log = p.communicate(timeout=10)[1]
+    assert p.returncode == 100
+    assert "event=wrong-user uid=65534 wanted=postern" in log
+    assert "start this program as root or as its user" in log
+    ours.close()
+
+
 # ---- systemd ----
 
 
