@@ -167,7 +167,7 @@ handover_go_on(void)
 	int fds[LINKS];
 
 	for (size_t i = 0; i < LINKS; i++)
-		fds[i] = self.links[link_place(i)].fd;
+		fds[i] = self.links[link_place((enum handover_link)i)].fd;
 	switch (handover_send(h, fds)) {
 	case HANDOVER_DONE:
 		accept_log(h);

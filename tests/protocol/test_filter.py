@@ -346,6 +346,7 @@ def by_hand(suite, *args, what, **kw):
     """The reply to a message for another host, through an smtpd of its own."""
     near, far = socket.socketpair()
     env = {"POSTERN_ROOT": suite.folder, "PATH": os.environ["PATH"],
+           "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""),
            **kw.pop("env", {})}
     p = subprocess.Popen([str(BIN / "postern-smtpd"), *args], stdin=far,
                          stdout=far, env=env, stderr=subprocess.DEVNULL, **kw)
