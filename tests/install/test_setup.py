@@ -259,3 +259,22 @@ def test_wrong_arguments(args, said):
 def test_help():
     out = subprocess.run([TOP / "install/setup", "--help"], capture_output=True, text=True)
     assert out.returncode == 0 and max(map(len, out.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("path, text", [
+    ("/etc/postern/me", "/etc/postern/me is a symbolic link"),
+    ("/etc/postern", "/etc/postern: is no folder, or a symbolic link"),
+    ("/var/spool/postern", "/var/spool/postern: is no folder, or a symbolic link"),
+    ("/var/log/postern", "/var/log/postern: is no folder, or a symbolic link"),
+])
+def test_a_link_in_the_way_is_not_followed(machine, path, text):
+    m = machine
+    m.run("sh", "-c", """set -e; rm -rf /kept /there; mkdir -p /there "${0%/*}"
+        [ ! -e "$0" ] || mv "$0" /kept; ln -s /there "$0" """, path)
+    try:
+        out = m.setup(*WANTED, "--no-start", code=111)
+        assert text in out, out
+        assert m.run("find", "/there", "-type", "f") == ""
+        assert (m.path("/there").stat().st_uid, m.path("/there").stat().st_mode) == (0, 0o40755)
+    finally:
+        m.run("sh", "-c", 'rm "$0"; [ ! -e /kept ] || mv /kept "$0"', path)
