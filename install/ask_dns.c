@@ -1,121 +1,28 @@
 /* SPDX-License-Identifier: ISC
  * ask_dns: asks the DNS as the suite does: through a postern-dnsd of its own,
  * with the suite's resolvers, that reads the strangers' messages in its own
- * sandbox as posternn.  This process stands in for postern-start and for dial
- * (common/role.h, INTERNALS.md "Ask: dnsd").  Contract in doctor.h.
+ * sandbox as posternn (INTERNALS.md "Ask: dnsd").  Contract in doctor.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include "common/clock.h"
-#include "common/exitcode.h"
 #include "common/io.h"
-#include "common/layout.h"
 #include "common/packet.h"
-#include "common/role.h"
 #include "dns/answer.h"
+#include "dns/byhand.h"
 #include "install/doctor.h"
 
 enum {
 	READY_MS = 10 * 1000,
 	ANSWER_MS = 5 * 1000,
-	ALL_MS = 60 * 1000, /* for all questions together */
-	SPARE_FD = 64	    /* beyond those that a role is born with */
+	ALL_MS = 60 * 1000 /* for all questions together */
 };
 
-static int channel = -1, link_fd = -1;
+static int dnsd_fd = -1;
 static uint32_t last_key;
 static int64_t until_ms;
 static char security = 'u';
 static char storage[PACKET_MAX];
-
-/* ---- the process ---- */
-
-/* Only what dup2 has made is inherited. */
-static _Noreturn void
-child_run(int near, int control_dirfd)
-{
-	char text[640];
-	struct buf path = BUF_ON(text);
-	static char name[] = "postern-dnsd";
-	char *argv[] = { name, NULL };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int start = fcntl(near, F_DUPFD_CLOEXEC, SPARE_FD);
-	int control = fcntl(control_dirfd, F_DUPFD_CLOEXEC, SPARE_FD);
-
-	if (null < 0 || start < 0 || control < 0 ||
-	    dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-	    dup2(null, STDERR_FILENO) < 0 || dup2(start, ROLE_FD_START) < 0 ||
-	    dup2(control, ROLE_FD_CONTROL) < 0 ||
-	    close_range(ROLE_FD_CONTROL + 1, UINT32_MAX, 0) < 0)
-		_exit(EXITCODE_TEMPORARY);
-	execv(layout_program(name, &path), argv);
-	_exit(EXITCODE_TEMPORARY);
-}
-
-/* Waits for its R; E packets, errors, may come before. */
-static bool
-becomes_ready(void)
-{
-	struct str bytes;
-	int fds[PACKET_FDS];
-	size_t nfds;
-
-	while (io_wait(channel, false, READY_MS) == 1) {
-		int r = packet_recv(
-		    channel, storage, sizeof(storage), 0, &bytes, fds, &nfds);
-		if (r <= 0)
-			return false;
-		packet_close_fds(fds, nfds);
-		if (bytes.n > 0 && bytes.p[0] == 'R')
-			return true;
-	}
-	return false;
-}
-
-static bool
-link_make(void)
-{
-	char text[64];
-	struct buf b = BUF_ON(text);
-	int ends[2];
-
-	if (io_pair(SOCK_SEQPACKET, ends) < 0)
-		return false;
-	packet_begin(&b, 'L');
-	packet_str(&b, STR("dial"));
-	bool sent = packet_send(channel, buf_str(&b), &ends[1], 1) == 0;
-	io_close(&ends[1]);
-	link_fd = ends[0];
-	return sent;
-}
-
-bool
-ask_dns_init(int control_dirfd, const char **why)
-{
-	int ends[2];
-
-	*why = strerror(errno);
-	if (io_pair(SOCK_SEQPACKET, ends) < 0)
-		return false;
-	pid_t pid = fork();
-	if (pid == 0)
-		child_run(ends[1], control_dirfd);
-	io_close(&ends[1]);
-	channel = ends[0];
-	*why = strerror(errno);
-	if (pid < 0)
-		return false;
-	*why = "postern-dnsd does not start: is there a user posternn "
-	       "(install/users), and is control/resolvers right (postern "
-	       "check)?";
-	if (!becomes_ready() || !link_make())
-		return false;
-	until_ms = clock_mono_ms() + ALL_MS;
-	return true;
-}
 
 /* ---- questions ---- */
 
@@ -129,7 +36,7 @@ question_send(struct str name, enum answer_type type)
 	packet_u32(&b, ++last_key);
 	packet_u32(&b, (uint32_t)type);
 	packet_str(&b, name);
-	return !b.full && packet_send(link_fd, buf_str(&b), NULL, 0) == 0;
+	return !b.full && packet_send(dnsd_fd, buf_str(&b), NULL, 0) == 0;
 }
 
 /* The answer to the last question; those to older ones are passed over.  The
@@ -143,8 +50,8 @@ answer_take(struct packet *p, int64_t end_ms)
 
 	for (;;) {
 		int64_t left = end_ms - clock_mono_ms();
-		if (left <= 0 || io_wait(link_fd, false, (int)left) != 1 ||
-		    packet_recv(link_fd, storage, sizeof(storage), 0, &bytes,
+		if (left <= 0 || io_wait(dnsd_fd, false, (int)left) != 1 ||
+		    packet_recv(dnsd_fd, storage, sizeof(storage), 0, &bytes,
 			fds, &nfds) != 1)
 			return -1;
 		packet_close_fds(fds, nfds);
@@ -169,9 +76,29 @@ ask(struct str name, enum answer_type type, struct packet *p)
 {
 	int64_t end_ms = clock_mono_ms() + ANSWER_MS;
 
-	if (link_fd < 0 || !question_send(name, type))
+	if (dnsd_fd < 0 || !question_send(name, type))
 		return -1;
 	return answer_take(p, end_ms < until_ms ? end_ms : until_ms);
+}
+
+bool
+ask_dns_init(const char **why)
+{
+	struct packet p;
+
+	dnsd_fd = byhand_start(false);
+	*why = strerror(errno);
+	if (dnsd_fd < 0)
+		return false;
+	*why = "postern-dnsd does not start: is there a user posternn "
+	       "(install/users), and is control/resolvers right (postern "
+	       "check)?";
+	/* it answers that itself */
+	if (!question_send(STR("localhost"), ANSWER_A) ||
+	    answer_take(&p, clock_mono_ms() + READY_MS) < 0)
+		return false;
+	until_ms = clock_mono_ms() + ALL_MS;
+	return true;
 }
 
 char

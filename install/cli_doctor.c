@@ -174,7 +174,7 @@ cli_doctor(int argc, char **argv)
 	doctor_clock();
 	doctor_disk();
 	doctor_hosts_file(&d);
-	bool has_dns = ask_dns_init(dir, &why);
+	bool has_dns = ask_dns_init(&why);
 	io_close(&dir);
 	confine();
 	if (has_dns) {

@@ -47,6 +47,27 @@ reason(struct status *s, enum status_level level, const char *format, ...)
 
 /* ---- nothing runs ---- */
 
+/* Files in a folder, but for hidden ones and those that are being written
+ * (.tmp); -1: it cannot be looked at. */
+static int64_t
+folder_count(int dirfd, const char *name)
+{
+	const struct dirent *e;
+	int64_t count = 0;
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (d == NULL) {
+		io_close(&fd);
+		return -1;
+	}
+	while ((e = readdir(d)) != NULL)
+		count += e->d_name[0] != '.' &&
+			 !str_ends(str_of(e->d_name), STR(".tmp"));
+	closedir(d);
+	return count;
+}
+
 /* Files of messages in mess/ab/; false: they cannot be looked at. */
 static bool
 files_count(uint64_t *count)
@@ -54,27 +75,29 @@ files_count(uint64_t *count)
 	char text[1024];
 	struct buf path = BUF_ON(text);
 	const struct dirent *e;
-
 	DIR *mess = opendir(layout_file(LAYOUT_SPOOL, "mess", &path));
+
 	if (mess == NULL)
 		return false;
 	*count = 0;
 	while ((e = readdir(mess)) != NULL) {
-		if (strlen(e->d_name) != 2 || e->d_name[0] == '.')
-			continue;
-		int fd = openat(
-		    dirfd(mess), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		DIR *part = fd < 0 ? NULL : fdopendir(fd);
-		if (part == NULL) {
-			io_close(&fd);
-			continue;
-		}
-		while ((e = readdir(part)) != NULL)
-			*count += e->d_name[0] != '.';
-		closedir(part);
+		int64_t n = -1;
+		if (strlen(e->d_name) == 2 && e->d_name[0] != '.')
+			n = folder_count(dirfd(mess), e->d_name);
+		*count += n > 0 ? (uint64_t)n : 0;
 	}
 	closedir(mess);
 	return true;
+}
+
+/* Mail of local users that pickup has not taken. */
+static void
+drop_count(struct status *s)
+{
+	int64_t n = folder_count(AT_FDCWD, layout_path(LAYOUT_DROP_NEW));
+
+	s->drop_known = n >= 0;
+	s->dropped = n > 0 ? (uint64_t)n : 0;
 }
 
 static const char *
@@ -171,6 +194,7 @@ cli_status(int argc, char **argv)
 	}
 	(void)diskroom_read(&s.disk);
 	lasterrors_read(&s.errors);
+	drop_count(&s);
 	if (s.role_count == 0) {
 		down(&s);
 		disk_judge(&s);

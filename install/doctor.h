@@ -83,7 +83,7 @@ struct dns_text {
 };
 
 /* Runs postern-dnsd, which enters its own sandbox.  False: why. */
-bool ask_dns_init(int control_dirfd, const char **why);
+bool ask_dns_init(const char **why);
 /* Each returns the number of records, at most max (0: none, or no such name),
  * or -1: no answer in time, or a wrong one. */
 int ask_dns_addresses(struct str name, struct ip *list, size_t max);

@@ -178,6 +178,16 @@ queue_json(const struct status *s)
 	printf("%s", s->queue.known ? "}" : "");
 	if (s->files_known)
 		printf(",\"spoolfiles\":%" PRIu64, s->files);
+	if (s->drop_known)
+		printf(",\"dropped\":%" PRIu64, s->dropped);
+}
+
+static void
+drop_print(const struct status *s)
+{
+	if (s->drop_known && (s->dropped > 0 || s->down))
+		printf("drop    %" PRIu64 " messages wait in the drop box\n",
+		    s->dropped);
 }
 
 /* ---- the disk ---- */
@@ -267,6 +277,7 @@ statusview_text(const struct status *s)
 	summary_print(s);
 	roles_print(s);
 	queue_print(s);
+	drop_print(s);
 	disk_print(&s->disk);
 	errors_print(s);
 }

@@ -25,6 +25,8 @@ struct status {
 	struct lasterrors errors;
 	bool files_known;
 	uint64_t files; /* of messages in the spool, when nothing runs */
+	bool drop_known;
+	uint64_t dropped; /* files in the drop box */
 	size_t reason_count;
 	char reason[STATUS_REASONS][STATUS_REASON]; /* why it is not OK */
 };

@@ -2,7 +2,7 @@
 PROGS += postern-remote postern-dial
 postern-remote_OBJS := send/remote.o send/delivery.o send/conn.o \
 	send/job.o send/client.o send/saying.o send/reply.o send/dot.o \
-	send/unacked.o send/byhand.o send/attempt.o send/ask.o send/message.o \
+	send/unacked.o send/byhand.o send/attempt.o send/ask.o dns/byhand.o send/message.o \
 	send/results.o inject/lines.o send/dialconf.o send/walk.o \
 	send/mxlist.o send/target.o send/thishost.o send/route.o
 postern-dial_OBJS := send/dial.o send/request.o send/pending.o \

@@ -88,8 +88,11 @@ on_own_error(struct str line)
 void
 errors_init(int run_dirfd)
 {
+	static const char *const old[] = { "errors", ".errors.new" };
+
 	run_fd = run_dirfd;
-	if (unlinkat(run_fd, "errors", 0) < 0 && errno != ENOENT)
-		LOG(WARN, "errors-file", F_ERRNO(errno));
+	for (size_t i = 0; i < N_ELEMENTS(old); i++)
+		if (unlinkat(run_fd, old[i], 0) < 0 && errno != ENOENT)
+			LOG(WARN, "errors-file", F_ERRNO(errno));
 	log_on_error(on_own_error);
 }

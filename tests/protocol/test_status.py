@@ -182,6 +182,11 @@ def test_nothing_runs(suite):
                         "with ", "\nqueue   at most 0 messages in files")
     assert data["status"] == "down" and data["roles"] == []
     assert data["queue"] is None and data["spoolfiles"] == 0
+    if os.path.isdir(f"{suite.folder}/var/spool/postern-drop/new"):
+        with open(f"{suite.folder}/var/spool/postern-drop/new/x", "w"):
+            assert status(suite, 2, "drop    1 messages wait in the drop box"
+                          )[1]["dropped"] == 1
+        os.unlink(f"{suite.folder}/var/spool/postern-drop/new/x")
     # why it did not start is told, too
     with setting(suite, "smtplisten", "192.0.2.1:2525\n"):
         out = subprocess.run(
