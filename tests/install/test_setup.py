@@ -263,9 +263,9 @@ def test_help():
 
 @pytest.mark.parametrize("path, text", [
     ("/etc/postern/me", "/etc/postern/me is a symbolic link"),
-    ("/etc/postern", "/etc/postern: is no folder, or a symbolic link"),
-    ("/var/spool/postern", "/var/spool/postern: is no folder, or a symbolic link"),
-    ("/var/log/postern", "/var/log/postern: is no folder, or a symbolic link"),
+    ("/etc/postern", "/etc/postern: Not a directory"),
+    ("/var/spool/postern", "/var/spool/postern: Not a directory"),
+    ("/var/log/postern", "/var/log/postern: Not a directory"),
 ])
 def test_a_link_in_the_way_is_not_followed(machine, path, text):
     m = machine
