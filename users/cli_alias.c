@@ -244,6 +244,22 @@ alias_add(int argc, char **argv, struct str key)
 }
 
 static int
+no_alias(struct str key)
+{
+	struct edit e;
+	struct str line;
+	if (edit_open(&e, TABLES_IMPORTED, false) != 0)
+		return EXITCODE_TEMPORARY;
+	bool imported = edit_find(&e, edit_alias_address, key, &line);
+	edit_close(&e);
+	return edit_fail(EXITCODE_PERMANENT,
+	    imported ? "it comes from /etc/aliases: change it there, then "
+		       "`postern alias import`"
+		     : "no such alias (see postern alias list)",
+	    key);
+}
+
+static int
 alias_del(int argc, char **argv, struct str key)
 {
 	static char room[4 * LINE_MAX_BYTES];
@@ -254,8 +270,7 @@ alias_del(int argc, char **argv, struct str key)
 	if (code != 0)
 		return code;
 	if (!edit_find(&e, edit_alias_address, key, &old)) {
-		code = edit_fail(EXITCODE_PERMANENT,
-		    "no such alias (see postern alias list)", key);
+		code = no_alias(key);
 	} else {
 		buf_puts(&line, argv[0]);
 		if (argc == 1 ||

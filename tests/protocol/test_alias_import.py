@@ -2,10 +2,12 @@
 """postern alias import: /etc/aliases as sendmail's users know it."""
 import json
 import os
+import subprocess
 
 import pytest
 
 from manual import example
+from roles import BIN
 from test_users_cli import HASH, Cli, running  # noqa: F401 (a fixture)
 from userd import ask
 
@@ -199,6 +201,24 @@ def test_list_shows_where_they_came_from(cli):
     rows = [json.loads(l) for l in cli("alias", "list", "--json").splitlines()]
     assert [(r["address"], r["imported"]) for r in rows] == [
         ("sales@mx.example", False), ("info", True)]
+
+
+def test_an_imported_one_is_changed_in_its_file(cli):
+    imports(cli, "info: alice\n")
+    cli("alias", "del", "info", code=100)
+    assert "it comes from /etc/aliases: change it there" in cli.err
+    cli("alias", "del", "other", code=100)
+    assert "no such alias" in cli.err
+
+
+def test_check_reads_the_table(cli):
+    imports(cli, "info: alice\n")
+    path = cli.users / TABLE
+    path.write_text(path.read_text() + "broken line\n")
+    r = subprocess.run([str(BIN / "postern"), "check"], env=cli.env,
+                       capture_output=True, text=True, timeout=60)
+    assert f"{path}:3: " in r.stdout
+    assert f"{path}:2: " not in r.stdout
 
 
 def test_what_never_gets_mail_is_told(cli):
