@@ -40,6 +40,7 @@ reason(struct status *s, enum status_level level, const char *format, ...)
 	if (s->reason_count == STATUS_REASONS)
 		return;
 	va_start(ap, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) ; it is not */
 	(void)vsnprintf(
 	    s->reason[s->reason_count++], STATUS_REASON, format, ap);
 	va_end(ap);

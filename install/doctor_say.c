@@ -41,7 +41,9 @@ doctor_say_init(bool json)
 __attribute__((format(printf, 2, 0))) static void
 text_make(char *room, const char *format, va_list ap)
 {
-	(void)vsnprintf(room, ROOM, format, ap); /* or cut off */
+	/* or cut off; va_start was called */
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+	(void)vsnprintf(room, ROOM, format, ap);
 	for (char *p = room; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
 			*p = '?';
@@ -174,7 +176,8 @@ doctor_ip(const struct ip *ip)
 {
 	static char room[2][64];
 	static unsigned turn;
-	struct buf b = BUF_ON(room[turn++ % 2]);
+	char *to = room[turn++ % 2];
+	struct buf b = { .p = to, .cap = sizeof(room[0]) };
 
 	ip_put(&b, ip);
 	return buf_cstr(&b);

@@ -107,6 +107,12 @@ lengths_take(struct str *s, struct term *t)
 			    bits_parse(str_skip(six, 1), 128, &t->bits6));
 }
 
+static bool
+is_qualifier(char c)
+{
+	return c == '+' || c == '-' || c == '~' || c == '?';
+}
+
 /* The next term; false: there is none.  *good: is it written as one? */
 static bool
 term_next(struct str *rest, struct term *t, bool *good)
@@ -127,7 +133,7 @@ term_next(struct str *rest, struct term *t, bool *good)
 		str_cut(word, '=', &t->name, &t->value);
 		return true;
 	}
-	if (memchr("+-~?", word.p[0], 4) != NULL) {
+	if (is_qualifier(word.p[0])) {
 		t->qualifier = word.p[0];
 		word = str_skip(word, 1);
 	}

@@ -195,7 +195,7 @@ drop_print(const struct status *s)
 static void
 size_print(uint64_t mb)
 {
-	if (mb >= 10 * 1024)
+	if (mb >= 10240)
 		printf("%" PRIu64 ".%" PRIu64 " GiB", mb / 1024,
 		    mb % 1024 * 10 / 1024);
 	else
