@@ -100,7 +100,8 @@ class Machine:
 
     def start(self, *args, network=True, **kw):
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-               "B": str(BUILD), "HOME": "/root"}
+               "B": str(BUILD), "HOME": "/root",
+               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
         return subprocess.Popen(
             ["nsenter", "-t", self.pid, "-m", *(["-n"] if network else []), "-p", "-u",
              "-C", "-r", "-w", *map(str, args)], env=env, stdin=subprocess.DEVNULL, text=True, **kw)

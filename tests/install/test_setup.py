@@ -8,9 +8,12 @@ import subprocess
 import pytest
 
 from machine import Machine, first_message
-from suite import TOP
+from suite import BUILD, TOP
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an installation is root's")
+
+sanitized = pytest.mark.skipif(
+    "asan" in BUILD.name, reason="a sanitizer needs what the unit, or postern-queue, forbids")
 
 WANTED = ["mail.example.org", "--domain", "example.org",
           "--user", "alice@example.org:secret"]
@@ -149,6 +152,7 @@ def test_under(machine, name):
         m.run("rm", "-rf", "/scan")
 
 
+@sanitized
 def test_under_systemd():
     """A real systemd, with the hardened unit: virtual and system users' mail, a
     program of a user's, reload, restart after a crash, stop, away."""
@@ -189,6 +193,7 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
         m.run("flock", "-n", "/run/postern/lock", "true")
 
 
+@sanitized
 def test_sendmail_is_taken_and_given_back(machine):
     m = machine
     m.setup(*WANTED, "--no-start")
