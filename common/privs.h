@@ -21,9 +21,9 @@ int privs_drop(uid_t uid, gid_t gid);
  * is neither. */
 void privs_require(const char *user);
 
-/* As privs_require, for a program that tcpserver or inetd starts beside a suite:
- * dies (100) for any other user too, unless run_dir is that user's, whose suite
- * it is then.  Nobody else would be believed. */
+/* As privs_require, for a program that tcpserver or inetd starts beside a
+ * suite: dies (100) for any other user too, unless run_dir is that user's,
+ * whose suite it is then.  Nobody else would be believed. */
 void privs_require_beside(const char *user, const char *run_dir);
 
 /* PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE off.  Dies when the kernel refuses. */

@@ -58,7 +58,8 @@ static const struct sandbox_rule rules[] = {
 static struct {
 	struct results_form form;
 	bool verbose;
-	struct str host, sender;
+	struct str host;
+	struct buf text; /* the addresses */
 	char **recipients;
 	struct attempt_mail mail;
 	struct dialconf *conf;
@@ -105,47 +106,51 @@ option(const char *arg)
 	return true;
 }
 
-/* Canonical, kept for ever; empty: the null path.  NULL: none, or no memory. */
-static const char *
+/* The canonical form, kept in self.text; empty: no address. */
+static struct str
 canonical(const char *arg)
 {
 	struct address a;
-	char room[LIMIT_ADDRESS + 2];
-	struct buf b = BUF_ON(room);
+	size_t at = self.text.n;
 
 	if (address_parse(str_of(arg), true, &a) != ADDRESS_OK)
-		return NULL;
-	address_put(&b, a);
-	return b.n > LIMIT_ADDRESS || buf_cstr(&b) == NULL ? NULL
-							   : strdup(room);
+		return STR("");
+	address_put(&self.text, a);
+	return str_skip(buf_str(&self.text), at);
+}
+
+static int
+take_sender(const char *arg)
+{
+	if (arg[0] == '\0' || strcmp(arg, "<>") == 0)
+		return 0;
+	self.mail.sender = canonical(arg);
+	if (self.mail.sender.n > 0)
+		return 0;
+	return complain(EXITCODE_PERMANENT,
+	    "the sender is no mail address (write '' for none)", arg);
 }
 
 static int
 take_addresses(const char *sender, char **argv, size_t count)
 {
 	static const char wrong[] = "5.1.3 this is no mail address";
+	size_t cap = (count + 1) * LIMIT_ADDRESS;
 
 	self.mail.recipients = calloc(count, sizeof(*self.mail.recipients));
-	if (self.mail.recipients == NULL)
+	self.text = (struct buf){ .p = malloc(cap), .cap = cap };
+	if (self.mail.recipients == NULL || self.text.p == NULL)
 		return complain(EXITCODE_TEMPORARY, "out of memory", "");
-	if (sender[0] != '\0' && strcmp(sender, "<>") != 0) {
-		self.sender = str_of(canonical(sender));
-		if (self.sender.n == 0)
-			return complain(EXITCODE_PERMANENT,
-			    "the sender is no mail address (write '' for none)",
-			    sender);
-	}
-	self.mail.sender = self.sender;
 	self.mail.count = count;
+	self.recipients = argv;
 	for (size_t i = 0; i < count; i++) {
 		struct attempt_recipient *r = &self.mail.recipients[i];
 
-		r->address = str_of(canonical(argv[i]));
+		r->address = canonical(argv[i]);
 		if (r->address.n == 0)
 			attempt_decide(r, VERDICT_FAIL, STR(wrong));
 	}
-	self.recipients = argv;
-	return 0;
+	return take_sender(sender);
 }
 
 static int

@@ -4,11 +4,16 @@
 #include "send/results.h"
 
 #include <unistd.h>
-#include "common/exitcode.h"
+#include "common/die.h"
 #include "common/io.h"
 #include "common/log.h"
 
-enum { EXIT_REFUSED = 1, LINE = LIMIT_REPORT * 4 + LIMIT_ADDRESS * 4 + 64 };
+enum {
+	EXIT_REFUSED = 1,
+	SAFE_TEXT = LIMIT_REPORT * 4, /* each byte may become \xHH */
+	SAFE_NAME = LIMIT_ADDRESS * 4,
+	LINE = SAFE_TEXT + SAFE_NAME + 64
+};
 
 struct totals {
 	size_t taken, deferred, refused;
@@ -51,7 +56,7 @@ report(char letter, struct str text)
 	struct buf b = BUF_ON(room);
 
 	buf_putc(&b, letter);
-	log_safe(&b, text, LIMIT_REPORT * 4);
+	log_safe(&b, text, SAFE_TEXT);
 	buf_putc(&b, '\0');
 	return io_write_all(STDOUT_FILENO, buf_str(&b)) == 0;
 }
@@ -74,6 +79,8 @@ message_report(const struct totals *t, const struct attempt_end *failure)
 		return report(t->deferred > 0 ? VERDICT_DEFER : VERDICT_FAIL,
 		    (struct str){ failure->text, failure->text_n });
 	r = t->first_deferred != NULL ? t->first_deferred : t->first_refused;
+	if (r == NULL)
+		bug("nobody was decided, and nothing failed");
 	return report((char)r->verdict, (struct str){ r->text, r->text_n });
 }
 
@@ -110,9 +117,9 @@ line(struct str name, enum verdict v, struct str text)
 	char room[LINE];
 	struct buf b = BUF_ON(room);
 
-	log_safe(&b, name, LIMIT_ADDRESS * 4);
+	log_safe(&b, name, SAFE_NAME);
 	buf_puts(&b, words[v == VERDICT_OK ? 0 : v == VERDICT_FAIL ? 1 : 2]);
-	log_safe(&b, text, LIMIT_REPORT * 4);
+	log_safe(&b, text, SAFE_TEXT);
 	buf_putc(&b, '\n');
 	return io_write_all(STDOUT_FILENO, buf_str(&b)) == 0;
 }

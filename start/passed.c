@@ -33,7 +33,7 @@ refuse(struct str name, const char *what)
 static bool
 is_listening_tcp(int fd)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = { .ss_family = AF_UNSPEC };
 	socklen_t n = sizeof(sa);
 	int type = 0, listens = 0;
 	socklen_t size = sizeof(int);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ enum {
 	FILE_MAX = 4 * 1024 * 1024,
 	TABLE_MAX = 16 * 1024 * 1024,
 	DEPTH_MAX = 8, /* of :include: */
+	INCLUDES_MAX = 1000,
 	ITEMS_MAX = 1024 * 1024,
 	ABOUT_MAX = 100 /* of what is wrong is shown */
 };
@@ -48,12 +50,13 @@ struct source {
 static struct {
 	struct world world;
 	struct table *names;   /* keys of all entries, bad ones too */
+	struct table *paths;   /* of included files */
 	struct table *missing; /* addresses that were told of */
 	bool root_missing;
 	struct buf out; /* the new table */
 	struct item *items;
 	size_t item_count;
-	unsigned aliases, problems;
+	unsigned aliases, problems, includes;
 } self;
 
 /* ---- what is wrong ---- */
@@ -165,24 +168,41 @@ take_address(const char *path, const struct aliasfile_target *t,
 	(*taken)++;
 }
 
+/* The path as a C string that stays; NULL: no absolute path, or no memory. */
+static const char *
+keep_path(struct str path)
+{
+	char room[PATH_MAX];
+	struct buf b = BUF_ON(room);
+	struct str kept;
+
+	buf_put(&b, path);
+	buf_putc(&b, '\0');
+	if (b.full || path.n == 0 || path.p[0] != '/' ||
+	    (table_put(self.paths, path, buf_str(&b)) < 0 && errno != EEXIST) ||
+	    !table_get(self.paths, path, &kept))
+		return NULL;
+	return kept.p;
+}
+
 /* Goes into an included file; false: it cannot be. */
 static bool
 include(struct source *stack, size_t depth, const struct aliasfile_target *t)
 {
-	const char *from = stack[depth - 1].path;
-	char *path = strndup(t->text.p, t->text.n);
+	const char *path = keep_path(t->text);
 	const char *wrong = NULL;
 
-	if (path == NULL || path[0] != '/')
+	if (path == NULL)
 		wrong = "write :include:/path/of/file";
 	else if (depth == DEPTH_MAX)
 		wrong = "includes go more than 8 deep: do they include each "
 			"other?";
+	else if (++self.includes > INCLUDES_MAX)
+		wrong = "more than 1000 files are included in all";
 	else
 		wrong = read_file(path, &stack[depth].file);
 	if (wrong != NULL) {
-		problem(from, t->line, t->text, wrong);
-		free(path);
+		problem(stack[depth - 1].path, t->line, t->text, wrong);
 		return false;
 	}
 	stack[depth].path = path;
@@ -399,8 +419,9 @@ prepare(const struct edit *e)
 	self.items = malloc(ITEMS_MAX * sizeof(*self.items));
 	self.out = (struct buf){ .p = malloc(TABLE_MAX), .cap = TABLE_MAX };
 	self.missing = table_new();
-	if (self.names == NULL || self.missing == NULL || self.items == NULL ||
-	    self.out.p == NULL)
+	self.paths = table_new();
+	if (self.names == NULL || self.missing == NULL || self.paths == NULL ||
+	    self.items == NULL || self.out.p == NULL)
 		return edit_fail(EXITCODE_TEMPORARY, "out of memory", STR(""));
 	return world_load(&self.world, e->dirfd);
 }

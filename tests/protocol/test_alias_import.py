@@ -188,6 +188,10 @@ def test_bounds(cli):
     long = ", ".join(f"user{i:04}@some.far.example" for i in range(700))
     assert any("more than 16384 bytes of targets" in l
                for l in mistakes(cli, f"list: {long}\n"))
+    own = cli.file.parent / "own"
+    own.write_text(f":include:{own}\n" * 10)
+    wrong = mistakes(cli, f"list: :include:{own}\n")
+    assert any("more than 1000 files are included" in l for l in wrong)
     many = "".join(f"n{i}: alice\n" for i in range(20000))
     assert len(imports(cli, many)) == 20000
 
