@@ -153,7 +153,8 @@ class World:
         self.folder = tempfile.mkdtemp(prefix="postern-doctor-")
         os.chmod(self.folder, 0o755)
         self.control = pathlib.Path(self.folder, "etc/postern")
-        self.env = {"PATH": os.environ["PATH"], "POSTERN_ROOT": self.folder}
+        # the sanitizers' options among it
+        self.env = {**os.environ, "POSTERN_ROOT": self.folder}
         self.start = None
 
     def put(self, **files):
