@@ -29,6 +29,9 @@ __attribute__((format(printf, 3, 4))) void doctor_say(
 __attribute__((format(printf, 1, 2))) void doctor_fix(const char *format, ...);
 /* What to publish or to type, on a line of its own and never broken. */
 __attribute__((format(printf, 1, 2))) void doctor_type(const char *format, ...);
+/* Commands about a setting: to write it, and to remove its file. */
+void doctor_write(const char *value, const char *setting);
+void doctor_remove(const char *setting);
 /* An address as text; the last two stay. */
 const char *doctor_ip(const struct ip *);
 /* Prints the last finding and the sum; the exit code. */

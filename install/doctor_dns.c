@@ -68,7 +68,7 @@ resolver_test(void)
 		doctor_fix("see that control/resolvers, or /etc/resolv.conf, "
 			   "names a resolver that works; best one here:");
 		doctor_type("apt-get install unbound");
-		doctor_type("echo 127.0.0.1 >/etc/postern/resolvers");
+		doctor_write("127.0.0.1", "resolvers");
 		return;
 	}
 	doctor_say(DOCTOR_OK, "resolver", "answers, in %d ms",
@@ -84,7 +84,7 @@ resolver_test(void)
 		    "checked");
 		doctor_fix("use a validating resolver on this host:");
 		doctor_type("apt-get install unbound");
-		doctor_type("echo 127.0.0.1 >/etc/postern/resolvers");
+		doctor_write("127.0.0.1", "resolvers");
 	} else {
 		doctor_say(DOCTOR_OK, "dnssec", "answers are checked%s",
 		    ask_dns_security() == 's' ? "; the zone of this host is "
@@ -191,7 +191,7 @@ helo_test(void)
 	doctor_say(DOCTOR_FAIL, "helo",
 	    "%s, which is said in EHLO, has no address", d->helo);
 	doctor_fix("publish it, or remove control/helohost:");
-	doctor_type("rm /etc/postern/helohost");
+	doctor_remove("helohost");
 }
 
 /* ---- the way back ---- */
@@ -245,7 +245,7 @@ ptr_test(const struct ip *ip)
 		    "%s is %s (and back), which is not control/me",
 		    doctor_ip(ip), names[0]);
 		doctor_fix("say that name in EHLO, or have the PTR changed:");
-		doctor_type("echo %s >/etc/postern/helohost", names[0]);
+		doctor_write(names[0], "helohost");
 		return;
 	}
 	doctor_say(DOCTOR_FAIL, "ptr",

@@ -217,7 +217,10 @@ doctor_other_mta(void)
 		doctor_say(DOCTOR_FAIL, "port-25", "%s (pid %d) listens there",
 		    name, pid);
 		doctor_fix("stop it for good, and see that nothing needs it:");
-		doctor_type("systemctl disable --now %s", name);
+		if (access("/run/systemd/system", F_OK) == 0)
+			doctor_type("systemctl disable --now %s", name);
+		else
+			doctor_type("kill %d", pid);
 		return;
 	}
 }

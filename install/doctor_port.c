@@ -150,7 +150,7 @@ doctor_port_in(const struct doctor *d)
 		    "other hosts use");
 		doctor_fix("right behind something that hands connections on; "
 			   "else:");
-		doctor_type("rm /etc/postern/smtplisten");
+		doctor_remove("smtplisten");
 		return;
 	}
 	int n = d->no_dns

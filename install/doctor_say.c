@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/layout.h"
 #include "install/colour.h"
 #include "install/doctor.h"
 #include "install/json.h"
@@ -169,6 +170,19 @@ doctor_type(const char *format, ...)
 	va_start(ap, format);
 	add(true, format, ap);
 	va_end(ap);
+}
+
+void
+doctor_write(const char *value, const char *setting)
+{
+	doctor_type(
+	    "echo %s >%s/%s", value, layout_path(LAYOUT_CONTROL), setting);
+}
+
+void
+doctor_remove(const char *setting)
+{
+	doctor_type("rm %s/%s", layout_path(LAYOUT_CONTROL), setting);
 }
 
 const char *

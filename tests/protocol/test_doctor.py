@@ -94,7 +94,7 @@ HOSTS = {
          "address", "12.7.6.5.in-addr.arpa. IN PTR liar.test.")],
     "second.test": [
         ("ptr", "warn", "5.6.7.13 is first.test (and back), which is not",
-         "echo first.test >/etc/postern/helohost")],
+         "echo first.test >")],
 }
 
 TEST = HEAD + """ns IN A 127.0.0.1
@@ -277,7 +277,8 @@ def test_another_mta_has_port_25(world):
     finally:
         other.close()
     row = has(found, "port-25", "fail", f"(pid {os.getpid()}) listens there",
-              "systemctl disable --now ")
+              "systemctl disable --now " if os.path.isdir(
+                  "/run/systemd/system") else f"kill {os.getpid()}")
     assert row, found
     # its greeting is shown without what would colour a terminal
     assert has(found, "port-in", "ok", "220 ?[31mhere", "nc -w 10 mail.good")
@@ -303,12 +304,12 @@ def test_settings_that_are_wrong(world):
             ("settings", "fail", "1 mistakes", "postern check"),
             ("postmaster", "fail", "do not all arrive", "postern check"),
             ("helo", "fail", "nowhere.test, which is said in EHLO",
-             "rm /etc/postern/helohost"),
+             "/etc/postern/helohost"),
             ("disk", "fail", "inodes free for", "make room: new mail is"),
             ("hosts", "warn", "/etc/hosts has 127.0.1.1 mail.good.test mail:",
              "write its public address there"),
             ("port-in", "warn", "control/smtplisten has no port 25",
-             "rm /etc/postern/smtplisten"),
+             "/etc/postern/smtplisten"),
             # the smarthost is asked without --out
             ("port-out", "fail", "mx.out.test: Connection refused",
              "ask that host's postmaster")]:
