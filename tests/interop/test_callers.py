@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from suite import BIN, TOP, Suite, wait_for
+from suite import BIN, TOP, Suite, children, wait_for
 
 GREETING = "Schöne Grüße"
 HOST = "hamburger.edu"
@@ -548,6 +548,25 @@ def test_full_name_of_the_password_file(c):
              f"exec {c.sendmail} -i bob", stdin="x\n")
     m = c.mail()
     assert m["From"].addresses[0].display_name == "Jürg Root"
+
+
+@pytest.mark.parametrize("mime", [True, False])
+def test_killed_half_way(c, mime):
+    """Nothing is sent of a message whose writer, or whose sendmail, has died;
+    what sendmail's death leaves behind ends, too."""
+    before = c.suite.log().count("event=queued")
+    p = subprocess.Popen(
+        [str(BIN / "postern-sendmail"), "-i", "bob"], stdin=subprocess.PIPE,
+        env={**os.environ, "POSTERN_ROOT": c.suite.folder})
+    p.stdin.write((MIME if mime else b"") + b"\n" + b"half\n" * 100_000)
+    p.stdin.flush()
+    child = wait_for(lambda: children(p.pid), 10, "the queue program")[0]
+    p.kill()
+    p.wait()
+    p.stdin.close()
+    wait_for(lambda: not os.path.exists(f"/proc/{child}"), 10, "its end")
+    assert c.suite.log().count("event=queued") == before
+    assert not list(c.boxes["bob"].glob("new/*"))
 
 
 MIME = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
