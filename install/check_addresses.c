@@ -22,6 +22,7 @@
 enum { TABLE_MAX = 1 << 30, PERSON_UID = 1000, NOBODY_UID = 65534 };
 
 static struct check *current;
+static const char *table_name; /* that is being read, below users/ */
 static struct tables *tables;
 static struct table *accounts;
 
@@ -113,7 +114,7 @@ static void
 complain(
     unsigned number, const char *what, struct str address, enum resolve_kind k)
 {
-	check_say(current, CHECK_WARNING, "users/aliases", number, "%s%.*s: %s",
+	check_say(current, CHECK_WARNING, table_name, number, "%s%.*s: %s",
 	    what, (int)address.n, address.p, resolve_text(k));
 }
 
@@ -150,20 +151,21 @@ alias_ask(struct str line, unsigned number)
 }
 
 static void
-aliases_ask(int users_dir)
+aliases_ask(int users_dir, const char *path)
 {
+	const char *file = path + sizeof("users/") - 1;
 	struct stat st;
 	char *text = NULL;
 	struct str line;
 	int64_t n = -1;
 
-	if (fstatat(users_dir, "aliases", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (fstatat(users_dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISREG(st.st_mode) && st.st_size <= TABLE_MAX)
 		text = malloc((size_t)st.st_size + 1);
 	if (text != NULL)
-		n = io_read_file(
-		    users_dir, "aliases", text, (size_t)st.st_size + 1);
+		n = io_read_file(users_dir, file, text, (size_t)st.st_size + 1);
 	struct str rest = { .p = text, .n = n > 0 ? (size_t)n : 0 };
+	table_name = path;
 	for (unsigned number = 1; str_line(&rest, &line); number++) {
 		line = str_trim(line);
 		if (line.n > 0 && line.p[0] != '#')
@@ -181,7 +183,8 @@ ask_all(int control_dir, int users_dir)
 	(void)control_list(control_dir, locals, domain_ask, locals);
 	(void)control_list(
 	    control_dir, virtualdomains, domain_ask, virtualdomains);
-	aliases_ask(users_dir);
+	aliases_ask(users_dir, "users/aliases");
+	aliases_ask(users_dir, "users/aliases.imported");
 }
 
 void

@@ -227,6 +227,7 @@ GALLERY = {
                          "two@example.org: one@example.org\n"
                          "team@example.org: alice@example.org, gone@example.org"
                          ", x@elsewhere.test\nabuse: alice@example.org\n",
+        "users/aliases.imported": "webmaster: gone2@example.org\n",
     }, [
         ("locals:1", M, "postmaster of this domain has no mailbox"),
         ("virtualdomains:1", M, "postmaster of this domain has no mailbox"),
@@ -234,6 +235,7 @@ GALLERY = {
         ("users/aliases:1", W, "refused, one@example.org: 5.4.6"),
         ("users/aliases:2", W, "refused, two@example.org: 5.4.6"),
         ("users/aliases:3", W, "its target gone@example.org: 5.1.1"),
+        ("users/aliases.imported:1", W, "its target gone2@example.org: 5.1.1"),
     ]),
 }
 
