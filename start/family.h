@@ -28,8 +28,7 @@ struct child {
 	bool passed; /* its TCP sockets came from the supervisor */
 	struct endpoint listens[PLAN_SOCKETS]; /* else: what was configured */
 	size_t listen_count;
-	bool listens_not; /* the file says `none` */
-	bool unwanted;	  /* plan->only_with says nothing */
+	bool unwanted; /* plan->only_with says nothing, or plan->tcp none */
 	/* The process that runs now. */
 	enum family_state state;
 	pid_t pid; /* 0: none */

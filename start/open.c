@@ -138,8 +138,7 @@ user_find(struct family *f, struct child *c)
 	}
 }
 
-/* False: this one is not to run. */
-static bool
+static void
 role_open(struct family *f, struct child *c, const struct plan_role *plan)
 {
 	char text[600];
@@ -158,7 +157,8 @@ role_open(struct family *f, struct child *c, const struct plan_role *plan)
 		c->dir_fd = dir_open((enum layout_place)plan->dir);
 	if (plan->socket != NULL)
 		sockets_open_unix(f->run_dirfd, c);
-	return plan->tcp == NULL || sockets_open_tcp(f->control_dirfd, c);
+	if (plan->tcp != NULL)
+		sockets_open_tcp(f->control_dirfd, c);
 }
 
 void
@@ -167,6 +167,6 @@ open_roles(struct family *f)
 	if (plan_role_count > FAMILY_ROLES || plan_link_count > FAMILY_LINKS)
 		bug("the plan has outgrown FAMILY_ROLES or FAMILY_LINKS");
 	for (size_t i = 0; i < plan_role_count; i++)
-		if (role_open(f, &f->roles[f->count], &plan_roles[i]))
-			f->count++;
+		role_open(f, &f->roles[i], &plan_roles[i]);
+	f->count = plan_role_count;
 }

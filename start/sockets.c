@@ -126,7 +126,7 @@ on_line(void *arg, struct str line, unsigned number)
 
 	(void)number;
 	if (endpoint_is_none(line)) {
-		c->listens_not = true;
+		c->unwanted = true;
 		return NULL;
 	}
 	if (!endpoint_parse(line, &e))
@@ -138,7 +138,7 @@ on_line(void *arg, struct str line, unsigned number)
 	return NULL;
 }
 
-bool
+void
 sockets_open_tcp(int control_dirfd, struct child *c)
 {
 	struct str service = str_of(c->plan->argument);
@@ -149,22 +149,21 @@ sockets_open_tcp(int control_dirfd, struct child *c)
 			keep(c, fd);
 		LOG(INFO, "passed-sockets", F_STR("service", service),
 		    F_NUM("count", c->socket_count));
-		return true;
+		return;
 	}
 	if (control_list(control_dirfd, c->plan->tcp, on_line, c) < 0)
 		die_do(EXITCODE_PERMANENT, "wrong listening addresses", 0,
 		    "mend what config-error above names");
-	if (c->listens_not && c->listen_count > 0)
+	if (c->unwanted && c->listen_count > 0)
 		die_do(EXITCODE_PERMANENT,
 		    "both none and an address to listen on", 0,
 		    "remove one of them: postern check says where");
-	if (c->listens_not)
+	if (c->unwanted)
 		LOG(INFO, "listens-not", F_TEXT("name", c->plan->name));
 	else if (c->socket_count == 0)
 		die_do(EXITCODE_PERMANENT, "no address to listen on", 0,
 		    "remove the empty control/smtplisten or pop3listen, or "
 		    "write none into it");
-	return !c->listens_not;
 }
 
 /* ---- reload ---- */
@@ -172,7 +171,7 @@ sockets_open_tcp(int control_dirfd, struct child *c)
 struct listens {
 	const struct child *c;
 	size_t count;
-	bool same;
+	bool same, none;
 };
 
 static const char *
@@ -183,7 +182,7 @@ compare_line(void *arg, struct str line, unsigned number)
 
 	(void)number;
 	if (endpoint_is_none(line)) {
-		l->same = false; /* the role runs, so it was not so then */
+		l->none = true;
 		return NULL;
 	}
 	if (!endpoint_parse(line, &e))
@@ -204,7 +203,7 @@ sockets_compare_tcp(int control_dirfd, const struct child *c)
 	if (c->plan->tcp == NULL || c->passed ||
 	    control_list(control_dirfd, c->plan->tcp, compare_line, &l) < 0)
 		return;
-	if (!l.same || l.count != c->listen_count)
+	if (!l.same || l.none != c->unwanted || l.count != c->listen_count)
 		LOG(WARN, "listen-unchanged", F_TEXT("file", c->plan->tcp),
 		    F_TEXT("fix",
 			"restart postern-start: addresses are bound at its "

@@ -476,15 +476,22 @@ def test_none_leaves_the_port_to_others(suite):
         assert first_line(pop3).startswith(b"+OK ")
         assert suite.postern("status").returncode == 0
         assert "smtplisten" not in suite.postern("check", check=False).stdout
-        suite.stop()
+        os.kill(suite.roles()["start"], signal.SIGHUP)
+        suite.wait_log("event=reload by=SIGHUP")
+        assert "event=listen-unchanged" not in suite.log()
+    os.kill(suite.roles()["start"], signal.SIGHUP)
+    suite.wait_log("event=listen-unchanged file=smtplisten")
+    suite.stop()
     suite.start()
 
 
 def test_changed_addresses_are_told_at_a_reload(suite):
     pid = suite.roles()["start"]
+    told, reloads = (suite.log().count(f"role=start event={e} ")
+                     for e in ("listen-unchanged", "reload"))
     os.kill(pid, signal.SIGHUP)
-    suite.wait_log("event=reload by=SIGHUP")
-    assert "event=listen-unchanged" not in suite.log()
+    suite.wait_log("event=reload by=SIGHUP", count=reloads + 1)
+    assert suite.log().count("event=listen-unchanged ") == told
     with Broken(suite, "pop3listen", "127.0.0.1:1"):
         os.kill(pid, signal.SIGHUP)
         suite.wait_log("event=listen-unchanged file=pop3listen fix=.restart")
