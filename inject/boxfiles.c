@@ -266,11 +266,13 @@ sweep_file(const char *name, const struct stat *st)
 		return;
 	int fd = openat(new_fd, name,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat now;
+	struct stat now, at;
 
+	/* with the lock held the name stays what it is: see dropbox.c */
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-	    fstat(fd, &now) == 0 && now.st_ino == st->st_ino &&
-	    unlinkat(new_fd, name, 0) == 0)
+	    fstat(fd, &now) == 0 && now.st_mtime == st->st_mtime &&
+	    fstatat(new_fd, name, &at, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    at.st_ino == now.st_ino && unlinkat(new_fd, name, 0) == 0)
 		LOG(INFO, "drop-swept", F_TEXT("file", name),
 		    F_NUM("size", st->st_size));
 	io_close(&fd);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC
  * dropbox: contract in dropbox.h.  Runs as any user, with the group of the drop
- * box.  Who writes a temporary file holds a lock on it; one without a lock was
- * left by a writer that died.
+ * box.
+ *
+ * Who writes a temporary file holds a lock on it; one without a lock was left
+ * by a writer that died.  Only who has the lock of a file removes or changes
+ * its temporary name, and looks first, with the lock held, that the name is
+ * still that file's: it stays so then.
  */
 #include "inject/dropbox.h"
 
@@ -83,18 +87,20 @@ take_slot(struct dropbox *d, uint32_t slot)
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -1;
-	/* one that found it before our lock may have removed it; or the whole
-	 * message came between our look and the file */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_at(d, name, fd) ||
-	    size_of(d, slot, false) >= 0) {
-		if (is_at(d, name, fd))
-			(void)unlinkat(d->dirfd, name, 0);
-		close(fd);
-		errno = EEXIST;
-		return -1;
+	/* one that found it before our lock took it for a dead writer's, and
+	 * removes it */
+	bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && is_at(d, name, fd);
+	/* a whole message came between our look and the file */
+	bool used = size_of(d, slot, false) >= 0;
+	if (ours && !used) {
+		d->fd = fd;
+		return 0;
 	}
-	d->fd = fd;
-	return 0;
+	if (ours)
+		(void)unlinkat(d->dirfd, name, 0);
+	close(fd);
+	errno = EEXIST;
+	return -1;
 }
 
 int
@@ -155,11 +161,8 @@ dropbox_publish(struct dropbox *d)
 	if (fsync(d->fd) < 0 || dropbox_check(d) < 0 ||
 	    renameat2(d->dirfd, from, d->dirfd, to, RENAME_NOREPLACE) < 0)
 		return -1;
-	d->name.tmp = false; /* what discard would have to remove */
-	if (fsync(d->dirfd) < 0)
-		return -1;
 	d->fd = -1; /* it is pickup's now */
-	return 0;
+	return fsync(d->dirfd);
 }
 
 void

@@ -26,6 +26,7 @@ CUTS_A_TASK, IMAGES_A_TASK, KEPT_MAX = 5, 25, 3
 SHAPES = {"image": {}, "image, spool only": {"profile": "spool"},
           "image, local only": {"profile": "local"},
           "image, cut twice": {"chained": True},
+          "image, drop box": {"profile": "drop"},
           "image, new spool": {"fresh": True, "profile": "spool"}}
 # what loses mail, instead of which program, under which load
 CONTROLS = {

@@ -87,6 +87,7 @@ def strays(var, log):
     found += [p for p in (spool / "journal").glob("new")]
     found += [p for p in (spool / "quarantine").iterdir()
               if p.name not in torn]
+    found += (var / "spool/postern-drop/bad").iterdir()
     for n in range(USERS):
         tmp = var / "mail/postern/local.test" / f"u{n}" / "tmp"
         found += list(tmp.iterdir()) if tmp.is_dir() else []

@@ -2,8 +2,10 @@
 """The load of the power cuts: SMTP and POP3 clients, next hops, and the record
 of what each of them knows.  All of it runs in one thread with an event loop."""
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import os
 import random
 import re
 import threading
@@ -13,6 +15,7 @@ USERS = 7               # the last one gets what the alias brings
 ALIAS = "team@local.test", ["u6@local.test", "team@sink.test"]
 LATER, NOW = False, True
 LINE_MAX = 4 << 20
+WRITERS = 8
 # share by what the recipients are: l local, a alias, s next hop, w a next hop
 # that says "later", x one that refuses; and by the sizes of SIZES
 PROFILES = {
@@ -21,6 +24,9 @@ PROFILES = {
     "spool": ((("s", 25), ("w", 55), ("sw", 12), ("www", 8)), (40, 10, 50, 0)),
     "large": ((("w", 1),), (0, 0, 0, 1)),
     "local": ((("l", 3), ("lll", 1)), (1, 0, 0, 0)),
+    # by postern-queue, into the drop box
+    "drop": ((("l", 4), ("lll", 2), ("s", 2), ("ww", 1), ("x", 1)),
+             (60, 30, 10, 0)),
 }
 SIZES = ((100, 4000), (4000, 60000), (66000, 300000), (66000, 80000))
 DOMAINS = {"l": "local.test", "s": "sink.test", "w": "later.test",
@@ -109,6 +115,7 @@ class Net:
         self.counter = 0
         self.life = 0
         self.password = ""
+        self.queue = []         # a command: postern-queue of a stopped suite
         self.running = []
         self.stopping = True
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -241,6 +248,41 @@ class Net:
                 if writer:
                     writer.close()
 
+    # ---- postern-queue ----
+
+    async def hand_in(self, rng):
+        kinds, sizes = PROFILES["drop"]
+        name = f"p-{self.life}-{self.counter}"
+        self.counter += 1
+        kind = rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
+        to, finally_ = self.recipients(rng, kind, name)
+        text = compose(rng, name, sizes)
+        paths = b"Fu0@local.test\0" + b"".join(
+            b"T%s\0" % r.encode() for r in to) + b"\0"
+        self.record.sent[name] = message = Message(
+            digest(text), finally_, self.position())
+        with contextlib.ExitStack() as stack:
+            fds = []
+            for content in (text, paths):
+                f = stack.enter_context(os.fdopen(
+                    os.memfd_create("given"), "w+b"))
+                f.write(content)
+                f.seek(0)
+                fds.append(f)
+            child = await asyncio.create_subprocess_exec(
+                *self.queue, stdin=fds[0], stdout=fds[1],
+                stderr=asyncio.subprocess.DEVNULL)
+            if await child.wait() == 0:
+                message.acked = self.position()
+            else:
+                self.record.errors += 1
+
+    async def writer(self, seed, rate):
+        rng = random.Random(seed)
+        while not self.stopping:
+            await self.hand_in(rng)
+            await asyncio.sleep(rng.expovariate(rate))
+
     # ---- POP3 ----
 
     async def pop_line(self, reader, writer, command):
@@ -298,6 +340,10 @@ class Net:
 
         async def start():
             self.stage, self.stopping = LATER, False
+            if profile == "drop":
+                self.running = [asyncio.create_task(self.writer(
+                    f"{seed}-{i}", rate)) for i in range(WRITERS)]
+                return
             self.running = [asyncio.create_task(self.sender(
                 f"{seed}-{i}", profile, rate)) for i in range(sessions)]
             if profile in ("mixed", "local"):

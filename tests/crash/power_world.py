@@ -124,6 +124,13 @@ class World:
         if fresh:
             self.empty_spool()
         unmount(self.var)
+        # the same settings and disk, and nobody listens: the drop box
+        stopped = self.folder / "stopped"
+        stopped.mkdir()
+        for part in ("etc", "var"):
+            (stopped / part).symlink_to(self.root / part)
+        self.net.queue = ["env", f"POSTERN_ROOT={stopped}",
+                          str(self.bin / "postern-queue")]
 
     def empty_spool(self):
         """As `postern init` leaves it: the first start makes the rest."""
@@ -195,8 +202,14 @@ class World:
                 state["next"] = time.monotonic() + 3
                 self.postern("queue", "retry", "--all")
             code, out = self.postern("queue", "list")
-            return code == 0 and "is empty" in out
+            return code == 0 and "is empty" in out and not self.dropped()
         wait_for(empty, seconds, "an empty queue")
+
+    def dropped(self):
+        """Whole files in the drop box."""
+        box = self.var / "spool/postern-drop"
+        return [p for part in ("new", "work") for p in (box / part).iterdir()
+                if p.suffix != ".tmp"]
 
     def close(self):
         self.kill()

@@ -30,7 +30,7 @@ def power(*args):
 def test_power_cuts():
     done = power("--cuts", "4", "--images", "30", "--no-controls")
     assert done.returncode == 0
-    assert done.stdout.count("ext4") == done.stdout.count("xfs") == 7
+    assert done.stdout.count("ext4") == done.stdout.count("xfs") == 8
 
 
 def test_what_loses_mail_is_caught():

@@ -9,13 +9,14 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 from queue_caller import (ENVELOPE, Caller, drop_file, install_setgid,
                           pipe_with, queue)
-from suite import Suite, wait_for
+from suite import BIN, Suite, wait_for
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root has other users")
@@ -428,3 +429,37 @@ def drop_file_of(uid, message):
         b"%d:B%s," % (len(message[i:i + part]) + 1, message[i:i + part])
         for i in range(0, len(message), part))
     return head + frames + tail
+
+
+def slow(n):
+    """Some are held up before they have a file's lock, some before they use
+    it."""
+    call = ("flock", "unlinkat", "renameat2")[n % 3]
+    return (f"strace -o /dev/null -e trace={call} "
+            f"-e inject={call}:delay_enter={1000 + 700 * n}") if n < 8 else ""
+
+
+def test_many_writers_at_once_while_pickup_takes(box):
+    """Slots are begun, named and taken away under each other's feet."""
+    beside = pathlib.Path(box.root, "stopped")  # nobody listens there
+    if not beside.exists():
+        (beside / "var").mkdir(parents=True)
+        (beside / "etc").symlink_to("../etc")
+        (beside / "var/spool").symlink_to("../../var/spool")
+    box.suite.start()
+    before = set(box.maildir())
+    envelope = pathlib.Path(box.root, "envelope")
+    envelope.write_bytes(ENVELOPE)
+    writers = [subprocess.Popen(
+        ["sh", "-c", "for i in $(seq 20); do "
+         f"printf 'Subject: w{n}-%d\\n\\ntext\\n' $i | "
+         f"{slow(n)} {BIN}/postern-queue 1<{envelope} && echo w{n}-$i; done"],
+        env={**os.environ, "POSTERN_ROOT": str(beside)}, text=True,
+        stdout=subprocess.PIPE) for n in range(10)]
+    good = sorted(w.encode() for p in writers
+                  for w in p.communicate(timeout=60)[0].split())
+    assert len(good) == 200
+    wait_for(box.empty, 20, "an empty drop box")
+    wait_for(lambda: set(good) <= set(box.maildir()), 20, "all mail")
+    assert [s for s in box.maildir() if s not in before] == good
+    assert not any(box.bad.iterdir())
