@@ -23,9 +23,11 @@ session_set_facts(struct session *s, const struct facts *f)
 	struct str sid = str_head(f->sid, sizeof(s->sid));
 	struct str peer = str_head(f->peer_ip, sizeof(s->peer));
 
-	memcpy(s->sid, sid.p, sid.n);
+	if (sid.n > 0)
+		memcpy(s->sid, sid.p, sid.n);
 	s->sid_n = (uint8_t)sid.n;
-	memcpy(s->peer, peer.p, peer.n);
+	if (peer.n > 0) /* who connects here has none */
+		memcpy(s->peer, peer.p, peer.n);
 	s->peer_n = (uint8_t)peer.n;
 	s->relay = f->relay;
 }
