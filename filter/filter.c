@@ -222,12 +222,12 @@ main(int argc, char **argv)
 	role_init(&role, argc, argv);
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
-	uid_t smtpd = uid_of_smtpd();
+	uid_t own = geteuid(), smtpd = uid_of_smtpd();
 	int keeper = keeper_start();
 	enter_sandbox();
 	apply(&settings);
 	runner_init(keeper);
-	stream_init(ROLE_FD_LISTEN, smtpd);
+	stream_init(ROLE_FD_LISTEN, own, smtpd);
 	role_ready();
 	loop_run(before_wait);
 	return EXITCODE_DONE;

@@ -120,14 +120,18 @@ by_report(struct outcome *o, struct str report)
 {
 	bool fails = report.p[0] == 'D';
 	struct str text = str_trim(str_skip(report, 1));
+	const char *words = fails ? "Message refused" : "Try again later";
 
 	o->verdict = fails ? VERDICT_FAIL : VERDICT_DEFER;
 	o->result = fails ? OUTCOME_REFUSED : OUTCOME_DEFERRED;
 	if (!has_status(text, fails ? '5' : '4'))
 		buf_puts(&o->text, fails ? "5.7.1 " : "4.7.1 ");
-	if (text.n == 0)
-		text = fails ? STR("Message refused") : STR("Try again later");
-	put_printable(&o->text, text);
+	else if (str_find(text, ' ') == text.n) { /* and nothing else */
+		buf_put(&o->text, text);
+		buf_putc(&o->text, ' ');
+		text = STR("");
+	}
+	put_printable(&o->text, text.n > 0 ? text : str_of(words));
 }
 
 static void

@@ -37,7 +37,7 @@ struct stream {
 static struct watch accept_watch;
 static struct stream *to_look_at;
 static unsigned count;
-static uid_t smtpd;
+static uid_t own, smtpd;
 static uint64_t local_number;
 static char scratch[2 * READ + FRAME_ROOM(LIMIT_FRAME)];
 
@@ -255,9 +255,9 @@ open_local(int fd, uid_t uid)
 {
 	char room[LIMIT_SID + 1];
 	struct buf sid = BUF_ON(room);
-	bool own = uid == 0 || uid == geteuid();
+	bool ours = uid == 0 || uid == own;
 
-	if (!own && uid != smtpd) {
+	if (!ours && uid != smtpd) {
 		LOG(WARN, "strange-peer", F_NUM("uid", uid));
 		io_close(&fd);
 		return;
@@ -267,7 +267,7 @@ open_local(int fd, uid_t uid)
 	buf_putc(&sid, '-');
 	buf_put_u64(&sid, ++local_number % 1000000);
 	struct stream *s = stream_open(
-	    fd, &(struct facts){ .sid = buf_str(&sid), .relay = own });
+	    fd, &(struct facts){ .sid = buf_str(&sid), .relay = ours });
 	if (s != NULL)
 		s->session.may_tell_facts = true;
 }
@@ -293,8 +293,9 @@ on_accept(struct watch *w, uint32_t events)
 }
 
 void
-stream_init(int listen_fd, uid_t smtpd_uid)
+stream_init(int listen_fd, uid_t own_uid, uid_t smtpd_uid)
 {
+	own = own_uid;
 	smtpd = smtpd_uid;
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };
 	if (io_nonblock(listen_fd, true) < 0 ||

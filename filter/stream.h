@@ -7,8 +7,9 @@
 #include <sys/types.h>
 #include "common/facts.h"
 
-/* listen_fd: run/filter, where only root, this user and smtpd are served. */
-void stream_init(int listen_fd, uid_t smtpd_uid);
+/* listen_fd: run/filter, where only root, this process's own user and smtpd are
+ * served. */
+void stream_init(int listen_fd, uid_t own_uid, uid_t smtpd_uid);
 /* Serves a session that listen announced; takes fd over. */
 void stream_serve(int fd, const struct facts *);
 unsigned stream_count(void);
