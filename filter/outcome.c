@@ -89,20 +89,20 @@ outcome_end(struct outcome_report *r)
 
 /* ---- the decision ---- */
 
-/* RFC 3463 2: of class '4' or '5', a point and what follows. */
+/* RFC 3463 2: class "." subject "." detail, of this class. */
 static bool
 has_status(struct str text, char class)
 {
-	size_t points = 0;
-	size_t i = 1;
+	struct str parts[3], rest;
+	uint64_t n;
 
-	if (text.n == 0 || text.p[0] != class)
+	(void)str_cut(text, ' ', &text, &rest);
+	if (!str_cut(text, '.', &parts[0], &rest) ||
+	    !str_cut(rest, '.', &parts[1], &parts[2]))
 		return false;
-	for (; i < text.n && (byte_is_digit(text.p[i]) || text.p[i] == '.');
-	     i++)
-		points += text.p[i] == '.';
-	return points == 2 && byte_is_digit(text.p[i - 1]) &&
-	       (i == text.n || text.p[i] == ' ');
+	return parts[0].n == 1 && parts[0].p[0] == class && parts[1].n <= 3 &&
+	       str_u64(parts[1], 999, &n) && parts[2].n <= 3 &&
+	       str_u64(parts[2], 999, &n);
 }
 
 static void

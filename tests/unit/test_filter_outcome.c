@@ -36,6 +36,7 @@ static const struct {
 	{ EXIT(31), NO, "DNo\n", 'D', 'R', "5.7.1 No", "exit 31" },
 	{ EXIT(31), NO, "D4.7.1 No\n", 'D', 'R', "5.7.1 4.7.1 No", "exit 31" },
 	{ EXIT(31), NO, "D5.7.1No\n", 'D', 'R', "5.7.1 5.7.1No", "exit 31" },
+	{ EXIT(31), NO, "D5..7 No\n", 'D', 'R', "5.7.1 5..7 No", "exit 31" },
 	{ EXIT(31), NO, "D5.7 No\n", 'D', 'R', "5.7.1 5.7 No", "exit 31" },
 	{ EXIT(1), NO, "Z\n", 'Z', 'D', "4.7.1 Try again later", "exit 1" },
 	{ EXIT(1), NO, "Z4.7.2 \n", 'Z', 'D', "4.7.2 Try again later",
