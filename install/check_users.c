@@ -248,8 +248,8 @@ check_users(struct check *c, int control_dir)
 	table_check(c, "users/aliases", "aliases", alias_line);
 	table_free(seen); /* what stands in both is no mistake */
 	seen = table_new();
-	table_check(c, "users/aliases.imported", "aliases.imported",
-	    alias_line);
+	table_check(
+	    c, "users/aliases.imported", "aliases.imported", alias_line);
 	relayed = table_new();
 	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
 	if (domains != NULL && relayed != NULL)

@@ -58,11 +58,12 @@ check_tell(
     const char *test, const struct check *c, const char *good, const char *bad)
 {
 	if (c->mistakes > 0)
-		doctor_say(DOCTOR_FAIL, test, "%s: %u mistakes, %u warnings",
-		    bad, c->mistakes, c->warnings);
+		doctor_say(DOCTOR_FAIL, test, "%s: %u mistake%s, %u warning%s",
+		    bad, c->mistakes, c->mistakes == 1 ? "" : "s", c->warnings,
+		    c->warnings == 1 ? "" : "s");
 	else if (c->warnings > 0)
-		doctor_say(
-		    DOCTOR_WARN, test, "%s: %u warnings", bad, c->warnings);
+		doctor_say(DOCTOR_WARN, test, "%s: %u warning%s", bad,
+		    c->warnings, c->warnings == 1 ? "" : "s");
 	else
 		doctor_say(DOCTOR_OK, test, "%s", good);
 	if (c->mistakes + c->warnings > 0)

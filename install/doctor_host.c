@@ -71,9 +71,13 @@ room_tell(void)
 	enum doctor_level level = diskroom_is_over(&d)	? DOCTOR_FAIL
 				  : diskroom_is_low(&d) ? DOCTOR_WARN
 							: DOCTOR_OK;
-	doctor_say(level, "disk",
-	    "%" PRIu64 " MiB and %" PRIu64 " inodes free for %s", d.free_mb,
-	    d.has_inodes ? d.free_inodes : UINT64_MAX, spool);
+	if (d.has_inodes)
+		doctor_say(level, "disk",
+		    "%" PRIu64 " MiB and %" PRIu64 " inodes free for %s",
+		    d.free_mb, d.free_inodes, spool);
+	else
+		doctor_say(level, "disk", "%" PRIu64 " MiB free for %s",
+		    d.free_mb, spool);
 	if (level != DOCTOR_OK)
 		doctor_fix("make room: new mail is refused below %" PRIu64
 			   " MiB (control/spoolfloormb)",

@@ -202,8 +202,9 @@ doctor_end(void)
 {
 	flush();
 	if (!as_json)
-		printf("\n%u ok, %u warnings, %u failed, %u not tested\n",
-		    counts[DOCTOR_OK], counts[DOCTOR_WARN], counts[DOCTOR_FAIL],
+		printf("\n%u ok, %u warning%s, %u failed, %u not tested\n",
+		    counts[DOCTOR_OK], counts[DOCTOR_WARN],
+		    counts[DOCTOR_WARN] == 1 ? "" : "s", counts[DOCTOR_FAIL],
 		    counts[DOCTOR_SKIP]);
 	if (fflush(stdout) != 0)
 		return 2;

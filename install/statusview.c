@@ -147,9 +147,10 @@ queue_print(const struct status *s)
 	}
 	if (birth > 0)
 		duration(oldest, sizeof(oldest), clock_now() - birth);
-	printf("\nqueue   %" PRIu64 " messages, %" PRIu64
-	       " recipients, oldest %s\n",
-	    one(s, "messages"), one(s, "recipients"), oldest);
+	printf("\nqueue   %" PRIu64 " message%s, %" PRIu64
+	       " recipient%s, oldest %s\n",
+	    one(s, "messages"), one(s, "messages") == 1 ? "" : "s",
+	    one(s, "recipients"), one(s, "recipients") == 1 ? "" : "s", oldest);
 	printf("        %" PRIu64 " queued, %" PRIu64 " in flight, %" PRIu64
 	       " deferred, %" PRIu64 " held, %" PRIu64 " bouncing\n",
 	    both(s, "queued-local", "queued-remote"),
@@ -186,8 +187,8 @@ static void
 drop_print(const struct status *s)
 {
 	if (s->drop_known && (s->dropped > 0 || s->down))
-		printf("drop    %" PRIu64 " messages wait in the drop box\n",
-		    s->dropped);
+		printf("drop    %" PRIu64 " message%s in the drop box\n",
+		    s->dropped, s->dropped == 1 ? "" : "s");
 }
 
 /* ---- the disk ---- */

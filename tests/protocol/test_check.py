@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from suite import BIN
+from suite import BIN, TOP
 
 HASH = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$" + "A" * 43
 
@@ -368,3 +368,12 @@ def test_no_suite_here(folder):
         assert out.returncode == 1
         assert f"{empty}/etc/postern: is missing: run postern init\n" \
             in out.stdout
+
+
+def test_the_manuals_example(folder, control):
+    page = (TOP / "install/postern-check.1").read_text()
+    example = re.search(r"\$ postern check\n(.*?)\.Ed", page, re.S).group(1)
+    write(control, {"smtproutes": "relayed.test:192.0.2.1\n\nx.test:h:0\n",
+                    "virtualdomains": "virtual.test\nexample.org\n"})
+    out = postern(folder, "check").stdout.replace(folder, "")
+    assert sorted(out.splitlines()) == sorted(example.splitlines())

@@ -299,9 +299,9 @@ def test_settings_that_are_wrong(world):
         world.begin()
         pathlib.Path(world.folder, "hosts").write_text("127.0.0.1 localhost\n")
     for row in [
-            ("layout", "fail", "owners or modes are wrong: 1 mistakes",
+            ("layout", "fail", "owners or modes are wrong: 1 mistake, ",
              "postern check"),
-            ("settings", "fail", "1 mistakes", "postern check"),
+            ("settings", "fail", "1 mistake, ", "postern check"),
             ("postmaster", "fail", "do not all arrive", "postern check"),
             ("helo", "fail", "nowhere.test, which is said in EHLO",
              "/etc/postern/helohost"),

@@ -184,7 +184,7 @@ def test_nothing_runs(suite):
     assert data["queue"] is None and data["spoolfiles"] == 0
     if os.path.isdir(f"{suite.folder}/var/spool/postern-drop/new"):
         with open(f"{suite.folder}/var/spool/postern-drop/new/x", "w"):
-            assert status(suite, 2, "drop    1 messages wait in the drop box"
+            assert status(suite, 2, "drop    1 message in the drop box\n"
                           )[1]["dropped"] == 1
         os.unlink(f"{suite.folder}/var/spool/postern-drop/new/x")
     # why it did not start is told, too
