@@ -3,21 +3,8 @@
  */
 #include "inject/addrlist.h"
 
-#include <string.h>
 #include "common/address.h"
-#include "inject/words.h"
-
-static bool
-is_special(const struct token *t, char c)
-{
-	return t->kind == TOKEN_SPECIAL && t->text.p[0] == c;
-}
-
-static bool
-is_blank(const struct token *t)
-{
-	return t->kind == TOKEN_SPACE || t->kind == TOKEN_COMMENT;
-}
+#include "inject/phrase.h"
 
 static bool
 fail(struct addrlist *l, const char *problem, struct str at)
@@ -29,17 +16,11 @@ fail(struct addrlist *l, const char *problem, struct str at)
 
 /* ---- one address ---- */
 
-/* A run of tokens of the member. */
-struct part {
-	const struct token *t;
-	size_t n;
-};
-
 static bool
 is_all_blank(struct part p)
 {
 	for (size_t i = 0; i < p.n; i++)
-		if (!is_blank(&p.t[i]))
+		if (!token_is_blank(&p.t[i]))
 			return false;
 	return true;
 }
@@ -57,11 +38,11 @@ without_route(struct part p)
 {
 	struct part q = p;
 
-	while (q.n > 0 && is_blank(&q.t[0]))
+	while (q.n > 0 && token_is_blank(&q.t[0]))
 		q.t++, q.n--;
-	if (q.n == 0 || !is_special(&q.t[0], '@'))
+	if (q.n == 0 || !token_is(&q.t[0], '@'))
 		return p;
-	while (q.n > 0 && !is_special(&q.t[0], ':'))
+	while (q.n > 0 && !token_is(&q.t[0], ':'))
 		q.t++, q.n--;
 	if (q.n > 0)
 		q.t++, q.n--;
@@ -79,13 +60,13 @@ join(struct addrlist *l, struct part p, struct buf *spec, size_t *at)
 	for (size_t i = 0; i < p.n; i++) {
 		const struct token *t = &p.t[i];
 
-		if (is_blank(t))
+		if (token_is_blank(t))
 			continue;
 		if (before != NULL && is_word(before) && is_word(t))
 			return fail(l,
 			    "put a comma between addresses, or <> around one",
 			    t->text);
-		if (is_special(t, '@')) {
+		if (token_is(t, '@')) {
 			*at = buf_str(spec).n;
 			has_at = true;
 		}
@@ -188,150 +169,6 @@ take_address(struct addrlist *l, struct part p, bool angle, struct buf *spec)
 	return check(l, spec, whole);
 }
 
-/* ---- what stands around it ---- */
-
-/* A comment, with 8-bit text encoded. */
-static void
-put_comment(struct buf *out, struct str s)
-{
-	if (!token_is_8bit(s)) {
-		buf_put(out, s);
-		return;
-	}
-	buf_putc(out, '(');
-	words_encode(out, str_skip(str_head(s, s.n - 1), 1));
-	buf_putc(out, ')');
-}
-
-static void
-put_blanks(struct buf *out, struct part p)
-{
-	for (size_t i = 0; i < p.n; i++)
-		if (p.t[i].kind == TOKEN_COMMENT)
-			put_comment(out, p.t[i].text);
-		else if (p.t[i].kind == TOKEN_SPACE)
-			buf_put(out, p.t[i].text);
-}
-
-/* The content of a quoted string, or a text without quotes. */
-static void
-put_unquoted(struct buf *out, struct str s)
-{
-	bool quoted = s.n > 1 && s.p[0] == '"';
-
-	if (quoted)
-		s = str_skip(str_head(s, s.n - 1), 1);
-	for (size_t i = 0; i < s.n; i++) {
-		if (quoted && s.p[i] == '\\' && i + 1 < s.n)
-			i++;
-		buf_putc(out, s.p[i] == '\n' ? ' ' : s.p[i]);
-	}
-}
-
-static void
-put_quoted(struct buf *out, struct str s)
-{
-	buf_putc(out, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_putc(out, '\\');
-		buf_putc(out, s.p[i]);
-	}
-	buf_putc(out, '"');
-}
-
-enum { NAME_MAX_BYTES = 4096 };
-
-/* A phrase that has to be written anew: its words without quotes, as encoded
- * words or as one quoted string. */
-static bool
-put_new_phrase(struct addrlist *l, struct part p)
-{
-	char room[NAME_MAX_BYTES];
-	struct buf name = BUF_ON(room);
-	bool comment = false;
-
-	for (size_t i = 0; i < p.n; i++) {
-		if (p.t[i].kind == TOKEN_COMMENT)
-			comment = true;
-		else if (p.t[i].kind == TOKEN_SPACE)
-			buf_putc(&name, ' ');
-		else
-			put_unquoted(&name, p.t[i].text);
-	}
-	if (name.full)
-		return fail(l, "the name is too long", text_of(p));
-	struct str text = str_trim(buf_str(&name));
-
-	if (token_is_8bit(text))
-		words_encode(l->out, text);
-	else
-		put_quoted(l->out, text);
-	for (size_t i = 0; comment && i < p.n; i++)
-		if (p.t[i].kind == TOKEN_COMMENT) {
-			buf_putc(l->out, ' ');
-			put_comment(l->out, p.t[i].text);
-		}
-	return true;
-}
-
-/* What stands before <...> or the colon of a group. */
-static bool
-put_phrase(struct addrlist *l, struct part p)
-{
-	bool anew = false;
-	size_t lead = 0, tail = p.n;
-
-	for (size_t i = 0; i < p.n; i++)
-		if (p.t[i].kind == TOKEN_LITERAL ||
-		    (p.t[i].kind == TOKEN_SPECIAL &&
-			!is_special(&p.t[i], '.')) ||
-		    (p.t[i].kind != TOKEN_COMMENT &&
-			token_is_8bit(p.t[i].text)))
-			anew = true;
-	while (lead < tail && is_blank(&p.t[lead]))
-		lead++;
-	while (tail > lead && p.t[tail - 1].kind == TOKEN_SPACE)
-		tail--;
-	put_blanks(l->out, (struct part){ p.t, lead });
-	struct part words = { p.t + lead, tail - lead };
-
-	if (anew && !put_new_phrase(l, words))
-		return false;
-	for (size_t i = 0; !anew && i < words.n; i++)
-		if (words.t[i].kind == TOKEN_COMMENT)
-			put_comment(l->out, words.t[i].text);
-		else
-			buf_put(l->out, words.t[i].text);
-	put_blanks(l->out, (struct part){ p.t + tail, p.n - tail });
-	return true;
-}
-
-void
-addrlist_put_name(struct buf *out, struct str name)
-{
-	char room[NAME_MAX_BYTES];
-	struct buf clean = BUF_ON(room);
-	bool plain = true;
-
-	for (size_t i = 0; i < name.n; i++) {
-		char c = name.p[i];
-		bool control = (unsigned char)c < ' ' || c == 0x7f;
-
-		buf_putc(&clean, control ? ' ' : c);
-		plain = plain && (byte_is_alpha(c) || byte_is_digit(c) ||
-				     c == ' ' || c == '-' || c == '_');
-	}
-	struct str text = str_trim(buf_str(&clean));
-
-	if (token_is_8bit(text))
-		words_encode(out, text);
-	else if (plain)
-		buf_put(out, text);
-	else
-		put_quoted(out, text);
-}
-
 /* ---- members ---- */
 
 static void
@@ -351,7 +188,7 @@ take_named(struct addrlist *l, size_t open)
 	struct buf spec = BUF_ON(room);
 	size_t close = open + 1;
 
-	while (close < l->count && !is_special(&l->tokens[close], '>'))
+	while (close < l->count && !token_is(&l->tokens[close], '>'))
 		close++;
 	struct part name = { l->tokens, open };
 	struct part inside = { l->tokens + open + 1, close - open - 1 };
@@ -367,13 +204,13 @@ take_named(struct addrlist *l, size_t open)
 	put_comma(l);
 	if (l->out == NULL)
 		return true;
-	if (!put_phrase(l, name))
-		return false;
+	if (!phrase_put(l->out, name))
+		return fail(l, "the name is too long", text_of(name));
 	buf_putc(l->out, '<');
 	buf_put(l->out, buf_str(&spec));
 	buf_putc(l->out, '>');
-	put_blanks(l->out, inside);
-	put_blanks(l->out, after);
+	phrase_put_blanks(l->out, inside);
+	phrase_put_blanks(l->out, after);
 	return true;
 }
 
@@ -386,16 +223,16 @@ take_bare(struct addrlist *l)
 	struct part all = { l->tokens, l->count };
 	size_t lead = 0;
 
-	while (is_blank(&all.t[lead]))
+	while (token_is_blank(&all.t[lead]))
 		lead++;
 	if (!take_address(l, all, false, &spec))
 		return false;
 	put_comma(l);
 	if (l->out == NULL)
 		return true;
-	put_blanks(l->out, (struct part){ all.t, lead });
+	phrase_put_blanks(l->out, (struct part){ all.t, lead });
 	buf_put(l->out, buf_str(&spec));
-	put_blanks(l->out, (struct part){ all.t + lead, all.n - lead });
+	phrase_put_blanks(l->out, (struct part){ all.t + lead, all.n - lead });
 	return true;
 }
 
@@ -406,7 +243,7 @@ end_member(struct addrlist *l)
 	size_t open = 0;
 	bool ok;
 
-	while (open < l->count && !is_special(&l->tokens[open], '<'))
+	while (open < l->count && !token_is(&l->tokens[open], '<'))
 		open++;
 	if (is_all_blank(all))
 		ok = true; /* "a,,b" (RFC 5322 4.4) */
@@ -429,8 +266,8 @@ begin_group(struct addrlist *l, struct str colon)
 		return fail(l, "a colon where none may stand", colon);
 	put_comma(l);
 	if (l->out != NULL) {
-		if (!put_phrase(l, name))
-			return false;
+		if (!phrase_put(l->out, name))
+			return fail(l, "the name is too long", text_of(name));
 		buf_putc(l->out, ':');
 	}
 	l->needs_comma = false;
@@ -462,18 +299,18 @@ take_token(struct addrlist *l, const struct token *t)
 	if (t->kind == TOKEN_BAD)
 		return fail(
 		    l, "unbalanced quotes, parentheses or brackets", t->text);
-	if (is_special(t, '<') || is_special(t, '>')) {
-		if (l->in_angle == is_special(t, '<'))
+	if (token_is(t, '<') || token_is(t, '>')) {
+		if (l->in_angle == token_is(t, '<'))
 			return fail(l, "< and > do not match", t->text);
 		l->in_angle = !l->in_angle;
-	} else if (!l->in_angle && is_special(t, ',')) {
+	} else if (!l->in_angle && token_is(t, ',')) {
 		if (!end_member(l))
 			return false;
 		l->after_group = false;
 		return true;
-	} else if (!l->in_angle && is_special(t, ':')) {
+	} else if (!l->in_angle && token_is(t, ':')) {
 		return begin_group(l, t->text);
-	} else if (!l->in_angle && is_special(t, ';')) {
+	} else if (!l->in_angle && token_is(t, ';')) {
 		return end_group(l, t->text);
 	}
 	if (l->count == ADDRLIST_TOKENS)

@@ -51,8 +51,4 @@ struct addrlist {
  * told by then is of no use. */
 bool addrlist_run(struct addrlist *, struct str list);
 
-/* Puts a display name as it may stand before <...>: as it is, quoted, or as
- * encoded words.  Control bytes become spaces. */
-void addrlist_put_name(struct buf *, struct str name);
-
 #endif

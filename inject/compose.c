@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include "common/clock.h"
+#include "inject/phrase.h"
 #include "inject/words.h"
 
 enum { LINE_LIMIT = 998 }; /* RFC 5322 2.1.1 */
@@ -273,7 +274,7 @@ put_address(struct compose *c, const char *name)
 		buf_put(&b, r->from_name);
 		buf_putc(&b, ')');
 	} else {
-		addrlist_put_name(&b, r->from_name);
+		phrase_put_name(&b, r->from_name);
 		buf_puts(&b, " <");
 		buf_put(&b, r->from);
 		buf_putc(&b, '>');

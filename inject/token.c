@@ -106,6 +106,18 @@ token_next(struct str *rest)
 }
 
 bool
+token_is(const struct token *t, char special)
+{
+	return t->kind == TOKEN_SPECIAL && t->text.p[0] == special;
+}
+
+bool
+token_is_blank(const struct token *t)
+{
+	return t->kind == TOKEN_SPACE || t->kind == TOKEN_COMMENT;
+}
+
+bool
 token_is_8bit(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)

@@ -25,6 +25,10 @@ struct token {
 
 /* Takes the next token from *rest. */
 struct token token_next(struct str *rest);
+/* Is it this special? */
+bool token_is(const struct token *, char special);
+/* Space or comment? */
+bool token_is_blank(const struct token *);
 /* Any byte over 0x7f? */
 bool token_is_8bit(struct str);
 

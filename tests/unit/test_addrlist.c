@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "inject/addrlist.h"
+#include "inject/phrase.h"
 #include "inject/words.h"
 
 static const struct addr_defaults defaults = {
@@ -189,7 +190,7 @@ test_names(void **state)
 		char room[256];
 		struct buf b = BUF_ON(room);
 
-		addrlist_put_name(&b, str_of(names[i].in));
+		phrase_put_name(&b, str_of(names[i].in));
 		assert_string_equal(buf_cstr(&b), names[i].out);
 	}
 }
