@@ -308,6 +308,20 @@ def test_kill_of_the_role(suite, which):
     assert one(suite, PASS)[0] == 250
 
 
+def test_queued_dies_while_a_program_hands_it_a_message(suite):
+    queued = suite.roles()["queued"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(one, suite, "{ echo Subject: x; sleep 1.1243; } |"
+                             " \"$QMAILQUEUE\" --timeout 778 1<&1")
+        wait_for(lambda: of_filter("--timeout\x00778"), 5, "the program")
+        wait_for(lambda: of_filter("sleep\x001.1243"), 5, "its input")
+        os.kill(queued, signal.SIGKILL)
+        assert answer.result()[0] == 451
+    wait_for(lambda: suite.roles().get("queued", queued) != queued, 5,
+             "a new one")
+    assert wait_for(lambda: one(suite, PASS)[0] == 250, 5, "mail again")
+
+
 # ---- size and number ----
 
 def maildir(suite):
