@@ -13,6 +13,8 @@
 #include "common/io.h"
 #include "common/layout.h"
 
+enum { ROOT_MAX = 400 }; /* leaves room for what stands behind it */
+
 void
 caller_fill_descriptors(void)
 {
@@ -20,6 +22,21 @@ caller_fill_descriptors(void)
 		if (fcntl(fd, F_GETFD) < 0)
 			(void)open("/dev/null",
 			    fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+bool
+caller_layout(struct outcome *o)
+{
+	struct str root = str_of(getenv("POSTERN_ROOT"));
+
+	if (root.n > 0 && (root.p[0] != '/' || root.n > ROOT_MAX)) {
+		outcome_set_about(o, OUTCOME_USAGE,
+		    "POSTERN_ROOT must begin with / and have 400 bytes at most",
+		    root);
+		return false;
+	}
+	layout_init();
+	return true;
 }
 
 /* ---- the user ---- */

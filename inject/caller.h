@@ -24,6 +24,8 @@ struct caller {
 /* Opens fd 0, 1 and 2 that are closed as /dev/null; before anything else opens
  * a file. */
 void caller_fill_descriptors(void);
+/* layout_init, but that a wrong POSTERN_ROOT is an outcome (false). */
+bool caller_layout(struct outcome *);
 /* Fills all of it.  False: outcome says what to mend. */
 bool caller_load(struct caller *, struct outcome *);
 

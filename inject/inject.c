@@ -14,7 +14,6 @@
 #include "common/clock.h"
 #include "common/exitcode.h"
 #include "common/io.h"
-#include "common/layout.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "inject/caller.h"
@@ -346,8 +345,8 @@ main(int argc, char **argv)
 	log_init("inject");
 	int first = parse_arguments(argc, argv);
 
-	layout_init();
-	if (!caller_load(&self.caller, &self.outcome))
+	if (!caller_layout(&self.outcome) ||
+	    !caller_load(&self.caller, &self.outcome))
 		finish();
 	take_environment();
 	find_sender();

@@ -13,7 +13,6 @@
 #include "common/args.h"
 #include "common/clock.h"
 #include "common/io.h"
-#include "common/layout.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "inject/caller.h"
@@ -223,7 +222,8 @@ main(int argc, char **argv)
 		args_answer(STR("--help"), help);
 	if (o->mode == MODE_VERSION)
 		args_answer(STR("--version"), help);
-	layout_init();
+	if (!caller_layout(&self.outcome))
+		finish();
 	if (o->mode == MODE_MAIL)
 		send_message();
 	int code = modes_run(o, &self.outcome);

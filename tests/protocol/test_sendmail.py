@@ -290,6 +290,9 @@ def test_usage(w):
     for args in (("-z",), ("-f",), (), ("-f", "a b", "bob"), ("bob@",),
                  ("-f", "a@x, b@x", "bob"), ("-bd",), ("-B8", "b"), ("-q15m",)):
         assert w.mail(*args, code=64).stderr.startswith("sendmail: "), args
+    assert "POSTERN_ROOT" in w.mail("b", code=64, POSTERN_ROOT="etc").stderr
+    assert "POSTERN_ROOT" in w.mail(
+        "b", code=64, POSTERN_ROOT="/x" * 300).stderr
     w.set("me", "no domain")
     assert "me" in w.mail("bob", code=78).stderr
     (w.control / "me").unlink()
