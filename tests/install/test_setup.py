@@ -178,6 +178,12 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
 """)
         m.wait("sh", "-c", "test -s /tmp/carol && ls /home/carol/Maildir/new/*")
         assert not m.path("/etc/carol").exists() and not m.path("/usr/carol").exists()
+        # a program that is not as it was is installed, and taken into use
+        m.run("sh", "-c", "cd /usr/local/libexec/postern && "
+              "cp postern-dnsd x && echo >>x && mv x postern-dnsd")
+        out = m.setup(*WANTED)
+        assert "installed programs" in out and "restarted postern.service" in out, out
+        m.run("postern", "status")
         log = m.run("journalctl", "--no-pager", "-u", "postern")
         assert "event=deliver" in log and "level=error" not in log, log
         pid = m.run("systemctl", "show", "-P", "MainPID", "postern").strip()
