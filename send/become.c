@@ -161,22 +161,6 @@ on_control(struct watch *w, uint32_t events)
 }
 
 static void
-log_end(const struct child *c, int status)
-{
-	static const char *const programs[] = { [CHILD_LOCAL] = "local",
-		[CHILD_RUNNER] = "programs",
-		[CHILD_POP3D] = "pop3d" };
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return;
-	if (c->kind == CHILD_LOCAL && template_is_crash(status))
-		locals_renew();
-	LOG(WARN, "child-died", F_TEXT("user", c->account.name),
-	    F_TEXT("program", programs[c->kind]),
-	    F_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-	    F_NUM("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
-}
-
-static void
 on_signals(struct watch *w, uint32_t events)
 {
 	struct signalfd_siginfo info;
@@ -195,7 +179,9 @@ on_signals(struct watch *w, uint32_t events)
 		}
 		if (c == NULL)
 			continue;
-		log_end(c, status);
+		child_log_end(c, status);
+		if (c->kind == CHILD_LOCAL && template_is_crash(status))
+			locals_renew();
 		c->pid = 0;
 		child_free_if_over(c);
 	}

@@ -4,9 +4,11 @@
 #include "send/child.h"
 
 #include <errno.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "common/die.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "common/packet.h"
 
 struct asker qmgr, userd;
@@ -104,6 +106,20 @@ child_runners(const struct account *a)
 		n += children[i].kind == CHILD_RUNNER &&
 		     str_eq(str_of(children[i].account.name), str_of(a->name));
 	return n;
+}
+
+void
+child_log_end(const struct child *c, int status)
+{
+	static const char *const programs[] = { [CHILD_LOCAL] = "local",
+		[CHILD_RUNNER] = "programs",
+		[CHILD_POP3D] = "pop3d" };
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	LOG(WARN, "child-died", F_TEXT("user", c->account.name),
+	    F_TEXT("program", programs[c->kind]),
+	    F_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+	    F_NUM("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0));
 }
 
 /* ---- answers ---- */

@@ -64,6 +64,9 @@ struct child *child_find_local(const struct account *, bool is_owner);
 /* The account's runners of programs. */
 size_t child_runners(const struct account *);
 
+/* Says how its process ended, unless it was well. */
+void child_log_end(const struct child *, int status);
+
 /* Stops watching and closes. */
 void child_drop_watch(struct watch *);
 /* Its link is down; its requests are forgotten, their processes go on. */

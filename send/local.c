@@ -17,10 +17,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "common/args.h"
 #include "common/clock.h"
@@ -29,6 +27,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
+#include "send/baselock.h"
 #include "send/localtemplate.h"
 #include "send/localwork.h"
 
@@ -439,25 +438,6 @@ not_root(void)
 		die(EXITCODE_PERMANENT, "root's mail is not delivered", 0);
 }
 
-/* One local for a user at a time, whatever happens to become: names in tmp/
- * rely on it.  The lock goes with the process. */
-static void
-lock_base(void)
-{
-	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
-	while (flock(FD_BASE, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR) {
-			LOG(WARN, "no-lock", F_ERRNO(errno));
-			return; /* a file system without locks */
-		}
-		if (clock_mono_ms() > until)
-			die(EXITCODE_TEMPORARY,
-			    "another delivery holds this user's directory", 0);
-		struct timespec pause = { .tv_nsec = 20 * 1000000L };
-		(void)nanosleep(&pause, NULL);
-	}
-}
-
 /* What is the same for all users: in the template. */
 static void
 prepare(void)
@@ -488,7 +468,9 @@ begin(const struct localtemplate_user *user)
 	work.home = user->home;
 	work.uid = getuid();
 	sandbox_enter_dirs(&sandbox);
-	lock_base();
+	if (baselock_take(FD_BASE, LOCK_WAIT_MS) < 0)
+		die(EXITCODE_TEMPORARY,
+		    "another delivery holds this user's directory", 0);
 	loop_init();
 	if (io_nonblock(FD_CONTROL, true) < 0 ||
 	    loop_add(&control, EPOLLIN) < 0)

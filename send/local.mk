@@ -3,7 +3,8 @@ PROGS += postern-local postern-become
 LOCAL_OBJS := send/localwork.o send/localtask.o send/maildir.o \
 	send/maildir_box.o send/mailname.o send/headscan.o send/seen.o \
 	send/dotqmail.o send/reports.o send/programenv.o send/runner.o
-postern-local_OBJS := send/local.o send/localtemplate.o send/enter.o $(LOCAL_OBJS)
+postern-local_OBJS := send/local.o send/localtemplate.o send/enter.o \
+	send/baselock.o $(LOCAL_OBJS)
 postern-local_STATIC := yes
 postern-local_PLACES := common/session.ld
 postern-become_OBJS := send/become.o send/child.o send/account.o \
