@@ -231,10 +231,9 @@ class Bench:
             got = [self.send(user="pop") for _ in range(25)]
             return next((g for g in got if g != "250"), "250")
         if what in ("start-local", "start-template"):
-            for pid in children(s.roles()["become"]):
-                args = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-                if what == "start-template" or b"delivery" in args:
-                    os.kill(pid, 15)  # the local of bob: another is needed
+            for pid in (self.locals() if what == "start-local" else
+                        children(s.roles()["become"])):
+                os.kill(pid, 15)  # the local of bob: another is needed
             return self.send()
         if what == "reload":
             s.postern("alias", "add", f"{uuid.uuid4().hex}@hamburger.edu",
@@ -281,13 +280,25 @@ class Bench:
             if p:
                 p.close()
 
+    def locals(self):
+        """Pids of the locals, without their template."""
+        def args(pid):
+            try:
+                return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                return b""  # gone
+        return [pid for pid in children(self.suite.roles()["become"])
+                if b"delivery" in args(pid)]
+
     def victims(self, role):
         roles = self.suite.roles()
         if role == "settle":
             return children(roles["queued"])
         if role == "local":
             self.act("small")  # there is one
-            return wait_for(lambda: children(roles["become"]), 10, "a local")
+            return wait_for(  # it, and the template of those to come
+                lambda: self.locals() and children(roles["become"]), 10,
+                "a local")
         return [roles["become" if role == "pop3d" else role]]
 
     def found(self):
