@@ -23,6 +23,7 @@
 #include "queue/settle.h"
 #include "queue/stream.h"
 #include "queue/teller.h"
+#include "queue/tellers.h"
 #include "queue/tend.h"
 
 static const struct sandbox_rule rules[] = {
@@ -222,7 +223,7 @@ main(int argc, char **argv)
 		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
 		    "postern check says which, and how to write them");
 	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
-	uid_t own = geteuid();
+	tellers_init(geteuid(), tellers);
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
 	int settle_fds[SETTLE_PROCESSES];
@@ -240,7 +241,7 @@ main(int argc, char **argv)
 	commit_init(&spool);
 	tend_init(&spool, settle_fds);
 	teller_init(&spool);
-	stream_init(&spool, ROLE_FD_LISTEN, own, tellers, &limits);
+	stream_init(&spool, ROLE_FD_LISTEN, &limits);
 	role_ready();
 	log_gather();
 	loop_run(before_wait);

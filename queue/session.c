@@ -13,6 +13,7 @@
 #include "queue/drops.h"
 #include "queue/found.h"
 #include "queue/stream.h"
+#include "queue/tellers.h"
 
 enum { IN_FLIGHT = 8 /* messages of one session without an answer */ };
 
@@ -48,6 +49,19 @@ session_set_sid(struct session *s, struct str sid)
 	sid = str_head(sid, sizeof(s->sid));
 	memcpy(s->sid, sid.p, sid.n);
 	s->sid_n = (uint8_t)sid.n;
+}
+
+void
+session_name(struct session *s, const char *prefix, uid_t uid, uint64_t number)
+{
+	enum { NUMBERS = 1000000 };
+	char text[LIMIT_SID + 1];
+	struct buf sid = BUF_ON(text);
+	buf_puts(&sid, prefix);
+	buf_put_u64(&sid, uid);
+	buf_putc(&sid, '-');
+	buf_put_u64(&sid, number % NUMBERS);
+	session_set_sid(s, buf_str(&sid));
 }
 
 struct str
@@ -117,20 +131,14 @@ on_facts(struct session *s, struct str payload)
 static bool
 on_drop(struct session *s, struct str payload)
 {
-	char text[LIMIT_SID + 1];
-	struct buf sid = BUF_ON(text);
 	struct packet p = { .rest = payload };
 	uint64_t key = packet_get_u64(&p);
 	uid_t uid = packet_get_u32(&p);
 	if (!packet_end(&p) || !s->may_drop || s->draft != NULL ||
 	    draft_of(s) == NULL)
 		return false;
-	buf_puts(&sid, "drop-");
-	buf_put_u64(&sid, uid);
-	buf_putc(&sid, '-');
-	buf_put_u64(&sid, key % 1000000);
-	session_set_sid(s, buf_str(&sid));
-	s->relay = !stream_is_teller(uid);
+	session_name(s, "drop-", uid, key);
+	s->relay = !tellers_has(uid);
 	draft_drop(s->draft, spool, key);
 	return true;
 }

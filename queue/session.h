@@ -5,6 +5,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include <sys/types.h>
 #include "common/domains.h"
 #include "queue/draft.h"
 
@@ -39,6 +40,8 @@ void session_init(struct spool *);
 /* Borrows the domains until the next call. */
 void session_set_limits(const struct session_limits *);
 void session_set_sid(struct session *, struct str sid);
+/* Its id becomes the prefix, UID-NUMBER (of which six digits). */
+void session_name(struct session *, const char *prefix, uid_t, uint64_t number);
 struct str session_sid(const struct session *);
 /* Takes whole frames off *in, until the end or until it must wait.  False: the
  * peer does not speak our language, or there is no memory at all. */

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "queue/session.h"
+#include "queue/tellers.h"
 
 enum {
 	STREAMS_MAX = 60000,
@@ -54,8 +55,6 @@ static struct stream *newest_local;
 static struct stream *starved;
 static unsigned stream_count, local_count;
 static int64_t accept_at;
-static uid_t own_uid;
-static uid_t tellers[STREAM_TELLERS];
 static uint64_t local_number;
 static int64_t next_look, refused_said_ms;
 static uint64_t refused; /* local ones, since the last line about it */
@@ -319,43 +318,18 @@ count_of_user(uid_t uid)
 	return n;
 }
 
-bool
-stream_is_teller(uid_t uid)
-{
-	if (uid == own_uid)
-		return false;
-	for (size_t i = 0; i < N_ELEMENTS(tellers); i++)
-		if (tellers[i] == uid)
-			return true;
-	return false;
-}
-
-/* "local-UID-NUMBER" */
-static void
-put_local_sid(struct buf *b, uid_t uid)
-{
-	buf_puts(b, "local-");
-	buf_put_u64(b, uid);
-	buf_putc(b, '-');
-	buf_put_u64(b, ++local_number % 1000000);
-}
-
 static void
 open_local(int fd, uid_t uid)
 {
-	char text[LIMIT_SID + 1];
-	struct buf sid = BUF_ON(text);
-	put_local_sid(&sid, uid);
-	struct stream *s = stream_open(fd, SESSION_LOCAL, buf_str(&sid));
+	struct stream *s = stream_open(fd, SESSION_LOCAL, STR("local"));
 	if (s == NULL)
 		return;
-	bool root = uid == 0;
-	bool own = uid == own_uid;
+	session_name(&s->session, "local-", uid, ++local_number);
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
-	s->session.may_tell_facts = root || own || stream_is_teller(uid);
+	s->session.may_tell_facts = tellers_may_tell(uid);
 	/* a local user may send anywhere; posternd, posternf if they say so */
-	s->session.relay = !stream_is_teller(uid);
+	s->session.relay = !tellers_has(uid);
 	s->older = newest_local;
 	if (newest_local != NULL)
 		newest_local->newer = s;
@@ -376,7 +350,7 @@ static bool
 is_welcome(uid_t uid)
 {
 	return local_count < LOCAL_MAX &&
-	       (uid == 0 || stream_is_teller(uid) ||
+	       (uid == 0 || tellers_has(uid) ||
 		   count_of_user(uid) < LOCAL_PER_USER);
 }
 
@@ -457,11 +431,8 @@ stream_set_limits(const struct stream_limits *l)
 }
 
 void
-stream_init(struct spool *s, int listen_fd, uid_t own,
-    const uid_t facts_from[STREAM_TELLERS], const struct stream_limits *l)
+stream_init(struct spool *s, int listen_fd, const struct stream_limits *l)
 {
-	own_uid = own;
-	memcpy(tellers, facts_from, sizeof(tellers));
 	session_init(s);
 	stream_set_limits(l);
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };

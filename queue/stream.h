@@ -4,7 +4,6 @@
 #ifndef STREAM_H
 #define STREAM_H
 
-#include <sys/types.h>
 #include "queue/session.h"
 
 struct stream;
@@ -14,13 +13,8 @@ struct stream_limits {
 	size_t memory; /* above it nobody starts a new message */
 };
 
-enum { STREAM_TELLERS = 2 };
-
-/* listen_fd: run/queue.  own: this process's user (the sandbox does not tell).
- * tellers: who may tell facts there (besides root), and
- * may send to our domains only if they do not. */
-void stream_init(struct spool *, int listen_fd, uid_t own,
-    const uid_t tellers[STREAM_TELLERS], const struct stream_limits *);
+/* listen_fd: run/queue. */
+void stream_init(struct spool *, int listen_fd, const struct stream_limits *);
 /* Borrows what the limits point to until the next call. */
 void stream_set_limits(const struct stream_limits *);
 /* Serves a session that listen announced; takes fd over.  False: no memory. */
@@ -28,8 +22,6 @@ bool stream_serve(int fd, struct str sid, bool relay);
 /* The links to bounce and pickup. */
 void stream_bounce_link(int fd);
 void stream_pickup_link(int fd);
-/* True for posternd and posternf, unless the suite is that one user's. */
-bool stream_is_teller(uid_t);
 /* Puts an answer to a message behind those that wait; *s may be gone. */
 void stream_answer(struct stream *, char verdict, struct str text);
 /* The draft of this stream is no more. */
