@@ -7,6 +7,7 @@
 #include "common/address.h"
 #include "send/mxlist.h"
 #include "send/target.h"
+#include "send/walkend.h"
 
 enum { DNS_OK, DNS_NO_NAME, DNS_NO_RECORD, DNS_FAILED, DNS_BOGUS };
 enum { FAMILY_AAAA, FAMILY_A };
@@ -28,96 +29,6 @@ static struct str
 name_of(const struct walk_host *h)
 {
 	return (struct str){ h->name, h->name_n };
-}
-
-/* ---- how it ends ---- */
-
-void
-walk_end(struct walk *w, enum verdict verdict, struct str text)
-{
-	if (w->over)
-		return;
-	w->over = true;
-	w->verdict = verdict;
-	text = str_head(text, sizeof(w->text));
-	if (text.p != w->text)
-		memcpy(w->text, text.p, text.n);
-	w->text_n = text.n;
-}
-
-/* The domain between two pieces of text. */
-static void
-end_with(struct walk *w, enum verdict verdict, const char *before,
-    const char *behind)
-{
-	char storage[LIMIT_REPORT];
-	struct buf text = BUF_ON(storage);
-
-	buf_puts(&text, before);
-	buf_put(&text, domain_of(w));
-	buf_puts(&text, behind);
-	walk_end(w, verdict, buf_str(&text));
-}
-
-/* All addresses are used up. */
-static void
-end_of_addresses(struct walk *w)
-{
-	if (w->attempts > 0)
-		walk_end(w, VERDICT_DEFER, (struct str){ w->text, w->text_n });
-	else if (w->skipped > 0)
-		end_with(w, VERDICT_DEFER, "4.4.1 no other address for ",
-		    " is left to try");
-	else if (w->bogus)
-		end_with(w, VERDICT_DEFER, "4.7.0 the DNS answers about ",
-		    " fail their DNSSEC check");
-	else if (w->failed_dns)
-		end_with(w, VERDICT_DEFER,
-		    "4.4.3 no DNS answer about the mail hosts of ", "");
-	else if (w->self)
-		end_with(w, VERDICT_FAIL, "5.4.6 the best MX of ",
-		    " is this host, which does not know the domain");
-	else if (w->cut)
-		end_with(w, VERDICT_DEFER,
-		    "4.4.4 none of the most preferred mail hosts of ",
-		    " can be used, and there are too many to try all");
-	else if (w->refused > 0)
-		end_with(w, VERDICT_FAIL, "5.4.4 the mail hosts of ",
-		    " have only addresses that are never connected to");
-	else if (w->named)
-		end_with(w, VERDICT_FAIL, "5.1.2 the host ", " has no address");
-	else if (w->routed)
-		end_with(w, VERDICT_DEFER,
-		    "4.4.4 the host that smtproutes has "
-		    "for ",
-		    " has no address");
-	else if (w->implicit)
-		end_with(w, VERDICT_FAIL,
-		    "5.1.2 no mail host: ", " has neither MX nor address");
-	else
-		end_with(w, VERDICT_FAIL, "5.4.4 no MX of ", " has an address");
-}
-
-void
-walk_failed(struct walk *w, const struct walk_target *target, const char *why)
-{
-	struct buf text = BUF_ON(w->text);
-
-	buf_puts(&text, "4.4.1 ");
-	buf_put(&text, target->host);
-	buf_puts(&text, " (");
-	ip_put(&text, &target->ip);
-	buf_puts(&text, ") cannot be connected to: ");
-	buf_puts(&text, why);
-	w->text_n = text.n;
-	w->attempts++;
-}
-
-void
-walk_met_self(struct walk *w)
-{
-	w->self = true;
-	end_of_addresses(w);
 }
 
 /* ---- hosts ---- */
@@ -258,7 +169,7 @@ take_mxs(struct walk *w, struct packet *p)
 		w->failed_dns = true;
 		return;
 	case MXLIST_NULL:
-		end_with(w, VERDICT_FAIL, "5.1.10 ", " takes no mail");
+		walkend_with(w, VERDICT_FAIL, "5.1.10 ", " takes no mail");
 		return;
 	case MXLIST_OK:
 		break;
@@ -278,7 +189,7 @@ take_mx_answer(struct walk *w, unsigned status, struct packet *p)
 		take_mxs(w, p);
 		break;
 	case DNS_NO_NAME:
-		end_with(w, VERDICT_FAIL, "5.1.2 there is no domain ", "");
+		walkend_with(w, VERDICT_FAIL, "5.1.2 there is no domain ", "");
 		break;
 	case DNS_NO_RECORD: /* RFC 5321 5.1: the implicit MX */
 		w->implicit = true;
@@ -513,13 +424,13 @@ walk_next(struct walk *w, struct walk_target *target)
 		if (w->found_count > 0 || w->attempts >= WALK_ATTEMPTS)
 			open_group(w, w->group_end);
 		if (w->group == w->group_end || w->attempts >= WALK_ATTEMPTS) {
-			end_of_addresses(w);
+			walkend_addresses(w);
 			break;
 		}
 		if (!group_answered(w))
 			return WALK_ASK;
 		if (!enter_group(w)) {
-			end_of_addresses(w);
+			walkend_addresses(w);
 			break;
 		}
 		if (w->found_count == 0)
