@@ -28,8 +28,7 @@ install: all
 	done
 
 uninstall:
-	rm -f $(PROGS:%=$(LIBEXEC)/%) $(MAN_PATHS) \
-		$(LIBEXEC)/postern-import-qmail \
+	rm -f $(LIBEXEC)/postern $(LIBEXEC)/postern-* $(MAN_PATHS) \
 		$(DESTDIR)$(PREFIX)/bin/postern \
 		$(DESTDIR)$(PREFIX)/sbin/postern-start
 	! test -d $(LIBEXEC) || rmdir --ignore-fail-on-non-empty $(LIBEXEC)

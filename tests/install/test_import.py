@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """postern import-qmail, from a netqmail with vpopmail domains."""
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -15,7 +18,8 @@ FILES = {
                          "shop.example\n.sub.example\n",
     "control/morercpthosts": "backup2.example\n",
     "control/virtualdomains": "example.com:example.com\nother.example:other.example\nshop.example:alice-shop\n"
-                              "bob@one.example:alice\nnotours.example:\n",
+                              "bob@one.example:alice\nnotours.example:\n"
+                              "assigned.example:assigned\n",
     "control/smtproutes": "big.example:[192.0.2.9]\n:smart.example:587\n",
     "control/databytes": "20000000\n",
     "control/queuelifetime": "604800\n",
@@ -44,6 +48,7 @@ FILES = {
     "pop/example.com/alice/Maildir/new/1.x": "Subject: old\n\nkept\n",
     "pop/example.com/alice/Maildir/cur/2.x:2,S": "Subject: seen\n\nkept\n",
     "pop/example.com/bob/.qmail": "|true\n",
+    "pop/eve/Maildir/new/3.x": "Subject: eve\n\nkept\n",
     "pop/other.example/vpasswd": "",
     "pop/other.example/.qmail-default":
         "| /home/vpopmail/bin/vdelivermail '' alice@example.com\n",
@@ -51,7 +56,8 @@ FILES = {
                     "+example.com-:example.com:89:89:POP/example.com:-::\n"
                     "+other.example-:other.example:89:89:POP/other.example:-::\n"
                     "+team-:alice:1000:1000:/home/alice:-:team-:\n"
-                    "=sys:daemon:1:1:/usr/sbin:::\n"
+                    "=sys:daemon:1:1:/usr/sbin:-:x:\n"
+                    "=assigned-eve:popuser:89:89:POP/eve:::\n"
                     "nonsense\n.\n",
 }
 
@@ -71,13 +77,14 @@ def state(folder):
 
 @pytest.fixture
 def places(tmp_path):
-    root = tmp_path / "root"
-    root.mkdir()
-    os.chmod(tmp_path, 0o755)
+    # the mailboxes' owner is to reach it, and pytest's own is closed
+    root = pathlib.Path(tempfile.mkdtemp(prefix="postern-import-"))
+    os.chmod(root, 0o755)
     env = {**os.environ, "POSTERN_ROOT": str(root), "PATH": f"{BIN}:{os.environ['PATH']}"}
     subprocess.run([BIN / "postern", "init"], env=env, check=True, stdout=subprocess.DEVNULL)
     (root / "etc/postern/me").unlink()
-    return tree(tmp_path / "qmail"), root, env
+    yield tree(tmp_path / "qmail"), root, env
+    shutil.rmtree(root)
 
 
 def run(places, *args, code):
@@ -126,14 +133,17 @@ def test_everything_is_told_and_what_maps_is_taken(places):
             r"conflict +Q/pop/example.com/.qmail-bob: bob@example.com is a mailbox, too.*",
             r"none +Q/pop/example.com/bob/.qmail: .*",
             r"took +Q/pop/other.example/.qmail-default -> alias @other.example: alice@example.com",
-            r"none +Q/users/assign:1: there is no user nohere on this host",
+            r"took +Q/users/assign:1 -> alias nobody-here: nobody-here@mail.example.org",
+            r"took +Q/users/assign:1 -> mailbox nobody-here@mail.example.org",
+            r"took +Q/users/assign:6 -> mailbox eve@assigned.example",
+            r"took +Q/pop/eve/Maildir -> /var/mail/postern/assigned.example/eve",
             r"none +Q/users/assign:4: .*",
-            r"(none|conflict) +Q/users/assign:5: daemon .*",
-            r"wrong +Q/users/assign:6: not a line of qmail-users: nonsense",
+            r"none +Q/users/assign:5: daemon-x is no user of this host",
+            r"wrong +Q/users/assign:7: not a line of qmail-users: nonsense",
             r"took +Q/pop/example.com/alice/Maildir -> /var/mail/postern/example.com/alice"):
         assert re.search(rf"^{told}$", out, re.M), (told, out)
     control = root / "etc/postern"
-    assert (control / "virtualdomains").read_text() == "example.com\nother.example\n"
+    assert (control / "virtualdomains").read_text() == "example.com\nother.example\nassigned.example\n"
     assert (control / "rcpthosts").read_text() == \
         "backup.example\n.sub.example\nbackup2.example\n"
     assert (control / "users/relayrcpts").read_text() == "@backup.example\n@backup2.example\n"
