@@ -13,12 +13,21 @@ BUILD = pathlib.Path(os.environ.get("POSTERN_BUILD", TOP / "build"))
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", BUILD / "bin"))
 
 
+def bin_for_others(folder):
+    """The programs; a copy of them below folder when other users cannot look
+    where they are (of roles only a descriptor is needed)."""
+    if all(p.stat().st_mode & 0o001 for p in (BIN, *BIN.parents)):
+        return BIN
+    return pathlib.Path(shutil.copytree(BIN, os.path.join(folder, "bin")))
+
+
 class Suite:
     """Started by `with`, or by start(); stop() is safe to call twice."""
 
-    def __init__(self, *options, netns=None, folder=None):
+    def __init__(self, *options, netns=None, folder=None, programs=BIN):
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
         self.options = list(options)
+        self.programs = programs
         self.prefix = ["ip", "netns", "exec", netns] if netns else []
         self.env = {}
 
@@ -26,7 +35,7 @@ class Suite:
         """Runs install/try; returns its output, raises with it on failure."""
         done = subprocess.run(
             [*self.prefix, str(TOP / "install/try"), self.folder, *args],
-            env={**os.environ, "POSTERN_BIN": str(BIN)},
+            env={**os.environ, "POSTERN_BIN": str(self.programs)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=timeout, text=True)
         if done.returncode != 0:
@@ -85,7 +94,7 @@ class Suite:
 
     def postern(self, *args, check=True, **kw):
         done = subprocess.run(
-            [*self.prefix, str(BIN / "postern"), *args],
+            [*self.prefix, str(self.programs / "postern"), *args],
             env={**os.environ, "POSTERN_ROOT": self.folder},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=60, **kw)

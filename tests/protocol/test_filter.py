@@ -18,7 +18,7 @@ import time
 
 import pytest
 
-from suite import BIN, TOP, Suite, children, wait_for
+from suite import TOP, Suite, bin_for_others, children, wait_for
 
 TIMEOUT = 3
 PASS = 'exec "$QMAILQUEUE" </dev/stdin'
@@ -54,7 +54,8 @@ def suite(place):
     path = program(place, "program", PROGRAM)
     with Suite("--no-first-message", "--control", f"filter={path}",
                "--control", f"timeoutfilter={TIMEOUT}", "--control",
-               "concurrencyfilter=8", folder=place + "/suite") as s:
+               "concurrencyfilter=8", folder=place + "/suite",
+               programs=bin_for_others(place)) as s:
         os.chmod(place + "/suite", 0o755)
         yield s
         assert "forbidden-call" not in s.log()
@@ -183,7 +184,7 @@ def test_environment(suite, place):
                       suite.log())
     env = dict(s.split("=", 1) if "=" in s else (s, "") for s in said)
     assert env["TCPREMOTEIP"] == "127.0.0.1"
-    assert env["QMAILQUEUE"] == f"{BIN}/postern-queue"
+    assert env["QMAILQUEUE"] == f"{suite.programs}/postern-queue"
     assert env["POSTERN_QUEUE_REPORT"] == "4"
     assert re.fullmatch(r"s\w{11} 127\.0\.0\.1 0", env["POSTERN_QUEUE_FACTS"])
     assert "RELAYCLIENT" not in env and "LD_PRELOAD" not in env
@@ -362,7 +363,7 @@ def by_hand(suite, *args, what, **kw):
     env = {"POSTERN_ROOT": suite.folder, "PATH": os.environ["PATH"],
            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""),
            **kw.pop("env", {})}
-    p = subprocess.Popen([str(BIN / "postern-smtpd"), *args], stdin=far,
+    p = subprocess.Popen([str(suite.programs / "postern-smtpd"), *args], stdin=far,
                          stdout=far, env=env, stderr=subprocess.DEVNULL, **kw)
     far.close()
     near.settimeout(20)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from suite import BIN, BUILD, Suite, wait_for
+from suite import BUILD, Suite, bin_for_others, wait_for
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="ptrace of other users' processes needs root")
@@ -104,9 +104,11 @@ def suite():
     # the filter's program is to find the control directory
     folder = tempfile.mkdtemp(prefix="postern-test-")
     os.chmod(folder, 0o755)
+    programs = bin_for_others(folder)
     with Suite("--user", "bob@hamburger.edu:hungry", "--domain",
-               "hamburger.edu", "--control", f"filter={BIN}/postern-queue",
-               folder=folder) as s:
+               "hamburger.edu", "--control",
+               f"filter={programs}/postern-queue",
+               folder=folder, programs=programs) as s:
         yield s
 
 
