@@ -184,3 +184,28 @@ def test_what_postern_has_stays(places):
 def test_wrong_arguments(args, said):
     done = subprocess.run([TOP / "install/import-qmail", *args], capture_output=True, text=True)
     assert done.returncode == 100 and said in done.stderr
+
+
+@pytest.mark.parametrize("files", [
+    {},
+    {"control/me": "\n", "control/rcpthosts": "@\n*\n]\n$(x)\n", "control/locals": "*\n@\n",
+     "control/virtualdomains": ":x\n*:x\n@:x\n]:]\n:\n"},
+    {"users/assign": "=*:a:1:1:/:::\n+*:a:1:1:/:-::\n=:::::::\n=x:y:z:z:/nowhere:::\n:\n=\n.\n",
+     "alias/.qmail-*": "&x@y\n", "alias/.qmail-@": "&*\n", "alias/.qmail-$(x)": "&a\n",
+     "alias/.qmail-": "&a\n", "alias/.qmail-a'b": "&a@b.example\n"},
+    {"control/me": "m.example", "control/virtualdomains": "d.example:d.example",
+     "users/assign": "+d.example-:d.example:1:1:POP:-::\n",
+     "pop/vpasswd": "*:x:::::\n\n:\n../x:y:::::\na b:::::\nok\n.x:::\n",
+     "pop/.qmail-default": "| vdelivermail '' /etc\n| vdelivermail '' x y\n|\n&\n\x01\x1b[2J\n"},
+])
+def test_nonsense_is_told_and_harms_nothing(places, files):
+    qmail = places[0]
+    shutil.rmtree(qmail)
+    (qmail / "control").mkdir(parents=True)
+    for name, text in files.items():
+        (qmail / name).parent.mkdir(exist_ok=True)
+        (qmail / name).write_text(text.replace("POP", str(qmail / "pop")))
+    out = run(places, "--mail", code=1 if len(files) > 0 else 0)
+    assert "\x1b" not in out
+    subprocess.run([BIN / "postern", "user", "list"], env=places[2], check=True,
+                   stdout=subprocess.DEVNULL)

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from machine import Machine, first_message
+from manual import examples
 from suite import BUILD, TOP
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an installation is root's")
@@ -246,6 +247,18 @@ def test_another_server_on_the_port_is_told_and_left_alone(machine):
     finally:
         other.kill()
         other.wait()
+
+
+@pytest.mark.parametrize("page", ["setup.8", "import-qmail.8", "layout.1"])
+def test_the_manuals_examples(machine, page):
+    m = machine
+    m.setup(*WANTED, "--no-start")
+    m.run("sh", "-c", "mkdir -p /var/qmail/control; echo x >/var/qmail/control/badmailfrom")
+    blocks = examples(f"install/postern-{page}")
+    for block in blocks:
+        m.run("sh", "-ec", f"cd {TOP}\n{block}")
+    assert blocks
+    m.setup("--uninstall")
 
 
 @pytest.mark.parametrize("args, said", [
