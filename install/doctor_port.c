@@ -158,7 +158,9 @@ doctor_port_in(const struct doctor *d)
 		    : ask_dns_addresses(str_of(d->me), list, N_ELEMENTS(list));
 	for (int i = 0; i < n && i < TRIES; i++)
 		in_one(d, &list[i]);
-	if (n <= 0)
+	if (d->no_dns)
+		doctor_say(DOCTOR_SKIP, "port-in", "not without the DNS");
+	else if (n <= 0)
 		doctor_say(DOCTOR_SKIP, "port-in",
 		    "not before %s has an address", d->me);
 }
