@@ -13,6 +13,12 @@ import threading
 from suite import BIN
 
 ENVELOPE = b"Fbob@example.test\0Talice@example.test\0\0"
+# Messages of every kind, which come out as they went in.
+BYTES = [b"", b"\n", b"\n\n", b"x", b"Subject: only a header", b"no header\n",
+         b"From x\nSubject: mbox\n\nFrom y\n", b".\n..\n.x\n\n.\n",
+         b"Subject: \n folded\n\tmore\n\n\n\n", b"x" * 200_000,
+         bytes(c for c in range(1, 256) if c != 13) * 40,
+         b"Subject: x\n\n" + b"\xc3\xa4" * 40_000 + b"\n" * 70_000]
 NNP = 38  # PR_SET_NO_NEW_PRIVS
 
 
@@ -175,3 +181,9 @@ def drop_file(uid, message=b"Subject: made\n\nby hand\n",
     paths = envelope.split(b"\0")
     return frame(b"Q", struct.pack(">BI", 1, uid)) + frame(b"B", message) + \
         b"".join(frame(p[:1], p[1:]) for p in paths if p) + end
+
+
+def as_given(raw):
+    """A delivered message without what was put on top of it."""
+    ours = raw.index(b"Received: by ")
+    return raw[re.compile(rb"\+0000\n").search(raw, ours).end():]

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from queue_caller import (ENVELOPE, Caller, drop_file, install_setgid,
-                          pipe_with, queue)
+from queue_caller import (BYTES, ENVELOPE, Caller, as_given, drop_file,
+                          install_setgid, pipe_with, queue)
 from suite import BIN, Suite, wait_for
 
 ROOT = os.geteuid() == 0
@@ -135,6 +135,21 @@ def test_mail_of_a_stopped_suite_is_there_soon_after_its_start(box):
     assert "0 messages" in box.suite.postern("status").stdout
     path = next(pathlib.Path(box.suite.env["MAILDIR_1"], "new").iterdir())
     assert b"invoked by uid %d)" % own(ALICE) in path.read_bytes()
+
+
+def test_bytes_arrive_as_they_were_given(box):
+    folder = pathlib.Path(box.suite.env["MAILDIR_1"], "new")
+    for message in BYTES:
+        kw = {"uid": ALICE, "chroot": True} if ROOT else {}
+        assert queue(box.root, message, **kw).code == 0
+    before = set(folder.iterdir()) if folder.exists() else set()
+    box.suite.start()
+
+    def come():
+        return set(folder.iterdir()) - before if folder.exists() else ()
+    wait_for(lambda: len(come()) == len(BYTES), 20, "all of them")
+    found = [as_given(path.read_bytes()) for path in come()]
+    assert sorted(found) == sorted(BYTES)
 
 
 def test_what_comes_while_it_runs_is_taken_too(box):

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from queue_caller import (ENVELOPE, Caller, FakeQueued, frame, pipe_with,
-                          queue)
+from queue_caller import (BYTES, ENVELOPE, Caller, FakeQueued, as_given, frame,
+                          pipe_with, queue)
 from suite import Suite, wait_for
 
 NOBODY = 65534
@@ -64,6 +64,17 @@ def test_a_message_is_queued_and_its_id_told(suite):
 def test_without_a_report_descriptor_it_is_silent(suite):
     done = queue(suite.folder, report=False)
     assert (done.code, done.report, done.errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("message", BYTES)
+def test_bytes_arrive_as_they_were_given(suite, message):
+    done = queue(suite.folder, message)
+    assert done.code == 0, done
+    qid = done.report[1:17]
+    folder = pathlib.Path(suite.env["MAILDIR_1"], "new")
+    path, = wait_for(lambda: list(folder.glob(f"*Q{qid}*")), 20, qid)
+    raw = path.read_bytes()
+    assert as_given(raw) == message
 
 
 def test_crlf_text_becomes_lf(suite):
