@@ -4,11 +4,12 @@ its own network, processes and /run.  Nothing of it outlives the test."""
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
-from suite import BUILD, TOP
+from suite import BUILD, TOP, children
 
 PREPARE = r"""
 set -e
@@ -79,9 +80,7 @@ class Machine:
              self.folder, str(TOP), str(BUILD), "yes" if systemd else "no", str(lower)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
-        self.pid = pathlib.Path(
-            f"/proc/{self.holder.pid}/task/{self.holder.pid}/children"
-        ).read_text().split()[0]
+        self.pid = str(children(self.holder.pid)[0])
         if systemd:
             # degraded: one of its own services cannot run here
             self.wait("sh", "-c", "case $(systemctl is-system-running) in "
@@ -117,6 +116,14 @@ class Machine:
 
     def setup(self, *args, **kw):
         return self.run(TOP / "install/setup", *args, **kw)
+
+    @staticmethod
+    def end(process):
+        """Kills what start() began: nsenter waits for a child of its own."""
+        for pid in children(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
     def path(self, path):
         return pathlib.Path(f"/proc/{self.pid}/root{path}")

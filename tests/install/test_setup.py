@@ -148,8 +148,7 @@ def test_under(machine, name):
         assert not m.path(folder).exists() and not m.path("/scan/postern").exists()
         assert m.path("/var/mail/postern/example.org/alice/new").is_dir()
     finally:
-        supervisor.kill()
-        supervisor.wait()
+        m.end(supervisor)
         m.run("rm", "-rf", "/scan")
 
 
@@ -245,8 +244,7 @@ def test_another_server_on_the_port_is_told_and_left_alone(machine):
         assert re.search(r"port 25 is taken by python3 \(pid \d+\), which was left alone", out)
         assert other.poll() is None
     finally:
-        other.kill()
-        other.wait()
+        m.end(other)
 
 
 @pytest.mark.parametrize("page", ["setup.8", "import-qmail.8", "layout.1"])
