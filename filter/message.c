@@ -84,8 +84,8 @@ make_room(size_t n)
 	return in_use + n <= memory_limit;
 }
 
-bool
-message_memory_take(size_t n)
+static bool
+take(size_t n)
 {
 	if (!make_room(n))
 		return false;
@@ -93,16 +93,31 @@ message_memory_take(size_t n)
 	return true;
 }
 
-void
-message_memory_give(size_t n)
+char *
+message_keep(struct str bytes)
 {
-	in_use -= n;
+	if (!take(bytes.n))
+		return NULL;
+	char *p = malloc(bytes.n);
+	if (p != NULL)
+		memcpy(p, bytes.p, bytes.n);
+	else
+		in_use -= bytes.n;
+	return p;
+}
+
+void
+message_drop(char *p, size_t n)
+{
+	if (p != NULL)
+		in_use -= n;
+	free(p);
 }
 
 static bool
 count(struct message *m, size_t n)
 {
-	bool taken = message_memory_take(n);
+	bool taken = take(n);
 
 	/* m itself may have had to give way */
 	if (taken && m->verdict == 'K') {
@@ -110,7 +125,7 @@ count(struct message *m, size_t n)
 		return true;
 	}
 	if (taken)
-		message_memory_give(n);
+		in_use -= n;
 	message_refuse(m, 'Z', no_memory);
 	return false;
 }
@@ -146,7 +161,7 @@ forget(struct message *m)
 	free(m->recipients);
 	m->recipients = NULL;
 	m->recipients_n = m->recipients_cap = 0;
-	message_memory_give(m->counted);
+	in_use -= m->counted;
 	m->counted = 0;
 }
 
@@ -186,24 +201,25 @@ message_sender(struct message *m, struct str sender)
 	memcpy(m->sender, sender.p, sender.n);
 }
 
-static bool
-has_room(struct message *m, size_t n)
+/* Where n more bytes go; NULL: refused. */
+static char *
+room_for(struct message *m, size_t n)
 {
 	size_t cap = m->recipients_cap;
 
 	if (cap - m->recipients_n >= n)
-		return true;
+		return m->recipients + m->recipients_n;
 	size_t more = cap == 0 ? ROOM_FIRST : cap;
 	if (!count(m, more))
-		return false;
+		return NULL;
 	char *p = realloc(m->recipients, cap + more);
 	if (p == NULL) {
 		message_refuse(m, 'Z', no_memory);
-		return false;
+		return NULL;
 	}
 	m->recipients = p;
 	m->recipients_cap = cap + more;
-	return true;
+	return p + m->recipients_n;
 }
 
 void
@@ -221,9 +237,10 @@ message_recipient(struct message *m, struct str address)
 		message_refuse(m, 'D', bad_recipient);
 	else if (m->recipient_count == LIMIT_RECIPIENTS)
 		message_refuse(m, 'Z', too_many);
-	if (m->verdict != 'K' || !has_room(m, buf_str(&b).n))
+	char *to = m->verdict == 'K' ? room_for(m, buf_str(&b).n) : NULL;
+	if (to == NULL)
 		return;
-	memcpy(m->recipients + m->recipients_n, text, buf_str(&b).n);
+	memcpy(to, text, buf_str(&b).n);
 	m->recipients_n += buf_str(&b).n;
 	m->recipient_count++;
 }

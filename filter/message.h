@@ -28,10 +28,10 @@ struct message {
 
 /* memory: bytes of all messages together; body: of one (0: no limit). */
 void message_limit(uint64_t memory, uint64_t body);
-/* Counts bytes that belong to no message; false: over the limit, not counted.
- */
-bool message_memory_take(size_t n);
-void message_memory_give(size_t n);
+/* A copy of bytes that belong to no message yet, counted like them, to be given
+ * back by message_drop (NULL is fine).  NULL: no memory, or over the limit. */
+char *message_keep(struct str);
+void message_drop(char *, size_t n);
 
 /* NULL: no memory. */
 struct message *message_new(void);

@@ -58,26 +58,21 @@ look_later(struct stream *s)
 static void
 drop_kept(struct stream *s)
 {
-	message_memory_give(s->kept_n);
-	free(s->kept);
+	message_drop(s->kept, s->kept_n);
 	s->kept = NULL;
 	s->kept_n = 0;
 }
 
+/* in: not what is kept already. */
 static bool
 keep(struct stream *s, struct str in)
 {
-	char *p = in.n == 0 ? NULL : malloc(in.n);
-	bool kept = in.n == 0 || (p != NULL && message_memory_take(in.n));
-
 	drop_kept(s);
-	if (!kept) {
-		free(p);
+	if (in.n == 0)
+		return true;
+	s->kept = message_keep(in);
+	if (s->kept == NULL)
 		return false;
-	}
-	if (in.n > 0)
-		memcpy(p, in.p, in.n);
-	s->kept = p;
 	s->kept_n = in.n;
 	return true;
 }
