@@ -25,8 +25,8 @@ int dropbox_check(const struct dropbox *);
 /* The most that the file may ever hold, for RLIMIT_FSIZE: no more than that is
  * already, for none but root can raise it. */
 uint64_t dropbox_limit(const struct dropbox *);
-/* Makes what was written durable, and its name.  0, or -1 with errno: nothing is
- * left, unless the folder's sync failed: pickup may have it. */
+/* Makes what was written durable, and its name.  0, or -1 with errno: nothing
+ * is left, unless the folder's sync failed: pickup may have it. */
 int dropbox_publish(struct dropbox *);
 /* What to tell the caller about an error of the above; NULL: what errno says.
  */

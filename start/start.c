@@ -88,6 +88,17 @@ reload(void)
 	family_reload(&family);
 }
 
+/* Whoever hands in mail from now on finds nobody, and writes into the drop box;
+ * queued goes on with those who have come. */
+static void
+stop(void)
+{
+	if (!family.stopping && unlinkat(family.run_dirfd, "queue", 0) < 0 &&
+	    errno != ENOENT)
+		LOG(WARN, "socket-left", F_ERRNO(errno));
+	family_stop(&family);
+}
+
 static void
 on_signal(struct watch *w, uint32_t events)
 {
@@ -102,7 +113,7 @@ on_signal(struct watch *w, uint32_t events)
 				reload();
 		} else {
 			LOG(INFO, "stop", F_NUM("signal", info.ssi_signo));
-			family_stop(&family);
+			stop();
 		}
 	}
 }

@@ -303,6 +303,28 @@ def test_pickup_sweeps_what_dead_writers_left(box):
     assert not dead.exists() and fresh.exists()
 
 
+def test_no_writer_fails_when_the_suite_is_started_anew(box):
+    """run/queue goes first, queued last."""
+    stop, envelope = (pathlib.Path(box.root, n) for n in ("enough", "to"))
+    envelope.write_bytes(ENVELOPE)
+    box.suite.start()
+    before = len(box.maildir())
+    writers = [subprocess.Popen(
+        ["sh", "-c", f"while [ ! -e {stop} ]; do printf 'Subject: r\\n\\n' | "
+         f"{BIN}/postern-queue 1<{envelope}; echo $?; done"], text=True,
+        env={**os.environ, "POSTERN_ROOT": box.root},
+        stdout=subprocess.PIPE) for _ in range(4)]
+    for _ in range(3):
+        box.suite.stop()
+        box.suite.start()
+    stop.touch()
+    codes = [c for p in writers for c in p.communicate(timeout=30)[0].split()]
+    stop.unlink()
+    assert set(codes) == {"0"}
+    wait_for(lambda: len(box.maildir()) - before >= len(codes), 20, "all mail")
+    assert len(box.maildir()) - before == len(codes)
+
+
 # ---- what a local user may have put there ----
 
 def hostile(box):
