@@ -170,7 +170,6 @@ handover_go_on(void)
 		fds[i] = self.links[link_place((enum handover_link)i)].fd;
 	switch (handover_send(h, fds)) {
 	case HANDOVER_DONE:
-		accept_log(h);
 		self.has_waiting = false;
 		break;
 	case HANDOVER_WAITS:
@@ -239,6 +238,7 @@ accept_one(size_t door)
 		pause_accepting();
 		return false;
 	}
+	accept_log(h); /* before any line of the session's */
 	self.has_waiting = true;
 	self.waits_for_filter = self.smtp && admit_filters();
 	handover_go_on();
