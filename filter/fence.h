@@ -7,7 +7,9 @@
 
 /* A Landlock domain for this process and its children: no ptrace, no look into
  * the memory, and (Linux 6.12 and up) no signal beyond it; files are as before.
- * Nothing where the kernel has no Landlock.  0, or -1 with errno. */
+ * No such domain where the kernel has no Landlock.  And a seccomp filter: no
+ * limits and priorities of other processes.  After guard_enter.  0, or -1 with
+ * errno. */
 int fence_enter(void);
 
 #endif
