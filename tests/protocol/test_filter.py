@@ -274,12 +274,12 @@ def test_limits_and_priorities_of_others_are_out_of_reach(suite):
              "renice -n 19 -p %s", "renice -n 19 -u $(id -u)", "chrt -i -p 0 %s",
              "taskset -p 1 %s", "ionice -c 3 -p %s"]
     for pid in (suite.roles()["filter"], keeper(suite)):
-        what = "; ".join(f"{c.replace('%s', str(pid))} && n=$n{i}"
+        what = "; ".join(f"{c.replace('%s', str(pid))} >&2 && n=$n{i}"
                          for i, c in enumerate(calls))
         assert one(suite, f"{what}; echo D5.7.1 done:$n >&4; exit 31") == \
             (550, "5.7.1 done:")
     # its own are its own
-    what = " && ".join(c.replace("%s", "$$").replace("=0", "=64")
+    what = " && ".join(c.replace("%s", "$$").replace("=0", "=64") + " >&2"
                        for c in calls if "-u" not in c)
     assert one(suite, f"{what} && nice true && echo D5.7.1 done >&4") == \
         (550, "5.7.1 done")
