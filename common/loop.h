@@ -23,6 +23,9 @@ void loop_init(void);
 int loop_add(struct watch *, uint32_t events);
 /* Changes what is waited for; no system call when it is the same. */
 void loop_change(struct watch *, uint32_t events);
+/* Waits for nothing at w for so long, and then for what loop_change says, or
+ * said before.  One watch at a time. */
+void loop_rest(struct watch *, int ms);
 /* Forgets the watch; safe when it was never added (fd is not closed). */
 void loop_remove(struct watch *);
 /* Serves until loop_stop.  before_wait (may be NULL) runs before each wait and

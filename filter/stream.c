@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "common/die.h"
+#include "common/door.h"
 #include "common/frame.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -272,18 +272,11 @@ on_accept(struct watch *w, uint32_t events)
 {
 	(void)events;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		struct ucred peer;
-		socklen_t n = sizeof(peer);
-		int fd =
-		    accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED)
-			LOG(ERROR, "accept", F_ERRNO(errno));
+		uid_t uid;
+		int fd = door_accept(w, &uid);
 		if (fd < 0)
 			return;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
-			io_close(&fd);
-		else
-			open_local(fd, peer.uid);
+		open_local(fd, uid);
 	}
 }
 
@@ -293,7 +286,5 @@ stream_init(int listen_fd, uid_t own_uid, uid_t smtpd_uid)
 	own = own_uid;
 	smtpd = smtpd_uid;
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };
-	if (io_nonblock(listen_fd, true) < 0 ||
-	    loop_add(&accept_watch, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "run/filter", errno);
+	door_open(&accept_watch, "run/filter");
 }

@@ -3,12 +3,10 @@
  */
 #include "queue/manage.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
-#include "common/die.h"
+#include "common/door.h"
 #include "common/link.h"
 #include "common/log.h"
 #include "queue/agents.h"
@@ -299,27 +297,16 @@ on_lost(struct link *l)
 	c->waits = c->settles = false;
 }
 
-static bool
-may_manage(int fd)
-{
-	struct ucred peer;
-	socklen_t n = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
-		return false;
-	return peer.uid == 0 || peer.uid == own_uid;
-}
-
 static void
 on_listener(struct watch *w, uint32_t events)
 {
+	uid_t uid;
 	(void)events;
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-			LOG(WARN, "accept", F_ERRNO(errno));
+	int fd = door_accept(w, &uid);
+	if (fd < 0)
 		return;
-	}
-	for (size_t i = 0; i < CLIENTS && may_manage(fd); i++) {
+	bool may_manage = uid == 0 || uid == own_uid;
+	for (size_t i = 0; i < CLIENTS && may_manage; i++) {
 		struct client *c = &clients[i];
 		if (link_is_up(&c->link))
 			continue;
@@ -339,6 +326,5 @@ manage_open(int listen_fd)
 		clients[i].link = (struct link)LINK_DOWN(
 		    "control", on_packet, on_room, on_lost);
 	listener = (struct watch){ .fd = listen_fd, .ready = on_listener };
-	if (loop_add(&listener, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "run/qmgr", errno);
+	door_open(&listener, "run/qmgr");
 }

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
-#include "common/die.h"
+#include "common/door.h"
 #include "common/frame.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -22,7 +22,6 @@ enum {
 	LOCAL_MAX = 1024,     /* accepted at run/queue */
 	LOCAL_PER_USER = 256, /* of these by one user */
 	LOCAL_IDLE_MS = 600000,
-	ACCEPT_PAUSE_MS = 1000,
 	LOOK_EVERY_MS = 30000, /* for idle ones */
 	STARVED_MS = 500,      /* memory is looked at so often */
 	ANSWERS = 1024,	       /* room for their answers */
@@ -54,7 +53,6 @@ static struct stream *to_flush;
 static struct stream *newest_local;
 static struct stream *starved;
 static unsigned stream_count, local_count;
-static int64_t accept_at;
 static uint64_t local_number;
 static int64_t next_look, refused_said_ms;
 static uint64_t refused; /* local ones, since the last line about it */
@@ -337,15 +335,6 @@ open_local(int fd, uid_t uid)
 	local_count++;
 }
 
-/* Out of descriptors or memory: trying at once again would only spin. */
-static void
-rest_from_accepting(int error)
-{
-	LOG(ERROR, "accept", F_ERRNO(error));
-	loop_change(&accept_watch, 0);
-	accept_at = clock_mono_ms() + ACCEPT_PAUSE_MS;
-}
-
 static bool
 is_welcome(uid_t uid)
 {
@@ -373,22 +362,16 @@ on_accept(struct watch *w, uint32_t events)
 {
 	(void)events;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		struct ucred peer;
-		socklen_t n = sizeof(peer);
+		uid_t uid;
 		if (local_count >= LOCAL_MAX)
 			drop_idle();
-		int fd =
-		    accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED)
-			rest_from_accepting(errno);
+		int fd = door_accept(w, &uid);
 		if (fd < 0)
 			return;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
-			io_close(&fd);
-		else if (!is_welcome(peer.uid))
-			refuse(fd, peer.uid);
+		if (is_welcome(uid))
+			open_local(fd, uid);
 		else
-			open_local(fd, peer.uid);
+			refuse(fd, uid);
 	}
 }
 
@@ -436,9 +419,7 @@ stream_init(struct spool *s, int listen_fd, const struct stream_limits *l)
 	session_init(s);
 	stream_set_limits(l);
 	accept_watch = (struct watch){ .fd = listen_fd, .ready = on_accept };
-	if (io_nonblock(listen_fd, true) < 0 ||
-	    loop_add(&accept_watch, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "run/queue", errno);
+	door_open(&accept_watch, "run/queue");
 }
 
 static void
@@ -483,12 +464,5 @@ stream_run(void)
 			free(s);
 		}
 	}
-	if (accept_at == 0)
-		return timeout;
-	int64_t left = accept_at - clock_mono_ms();
-	if (left > 0)
-		return timeout < 0 || left < timeout ? (int)left : timeout;
-	accept_at = 0;
-	loop_change(&accept_watch, EPOLLIN);
 	return timeout;
 }

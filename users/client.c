@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/clock.h"
+#include "common/door.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -371,24 +372,16 @@ evict_stranger(void)
 static void
 on_listener(struct watch *w, uint32_t events)
 {
-	struct ucred peer;
-	socklen_t n = sizeof(peer);
+	uid_t uid;
 	(void)events;
 	if (caller_count >= MAX_CALLERS) {
 		loop_change(w, 0); /* until one goes */
 		return;
 	}
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE)
-			loop_change(w, 0);
+	int fd = door_accept(w, &uid);
+	if (fd < 0)
 		return;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0) {
-		io_close(&fd);
-		return;
-	}
-	unsigned may = rights_of(peer.uid);
+	unsigned may = rights_of(uid);
 	enum origin origin = may == CLIENT_R ? STRANGER : CALLER;
 	if (origin == STRANGER && stranger_count >= MAX_STRANGERS)
 		evict_stranger();
@@ -413,8 +406,6 @@ client_expire(void)
 	free_dead();
 	if (caller_count == 0)
 		return -1;
-	if (caller_count < MAX_CALLERS && listener.fd >= 0)
-		loop_change(&listener, EPOLLIN);
 	if (stranger_count == 0)
 		return TICK_MS;
 	int64_t now = clock_mono_ms();
@@ -435,8 +426,5 @@ client_init(const struct client_users *u, int listen_fd)
 	if (listen_fd < 0)
 		return;
 	listener = (struct watch){ .fd = listen_fd, .ready = on_listener };
-	if (loop_add(&listener, EPOLLIN) < 0) {
-		LOG(ERROR, "epoll_ctl", F_ERRNO(errno));
-		listener.fd = -1;
-	}
+	door_open(&listener, "run/users");
 }

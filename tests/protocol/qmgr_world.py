@@ -137,6 +137,7 @@ class World:
         self.door.bind(self.path)
         os.chmod(self.path, 0o666)
         self.door.listen(16)
+        self.door.setblocking(False)
         self.role = Role("postern-qmgr", {
             "locals": "here.example", "virtualdomains": "virtual.example",
             "rcpthosts": "relayed.example",

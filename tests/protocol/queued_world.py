@@ -49,6 +49,7 @@ class World:
         self.door.bind(self.door_path)
         os.chmod(self.door_path, 0o666)
         self.door.listen(128)
+        self.door.setblocking(False)
         self.wrap = list(wrap)
         self.process = None
 

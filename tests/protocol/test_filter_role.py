@@ -46,6 +46,7 @@ class Filter:
         self.door.bind(self.folder + "/filter")
         os.chmod(self.folder + "/filter", 0o666)
         self.door.listen(16)
+        self.door.setblocking(False)
         self.role = Role("postern-filter", {"filter": str(path), **control},
                          doors=[self.door])
 

@@ -69,6 +69,7 @@ class Userd:
         listener.bind(str(path))
         os.chmod(path, 0o666)
         listener.listen(128)
+        listener.setblocking(False)
         self.log_path = self.root / "log"
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         control = os.open(self.etc, os.O_RDONLY | os.O_DIRECTORY)
