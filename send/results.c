@@ -79,9 +79,10 @@ message_report(const struct totals *t, const struct attempt_end *failure)
 		return report(t->deferred > 0 ? VERDICT_DEFER : VERDICT_FAIL,
 		    (struct str){ failure->text, failure->text_n });
 	r = t->first_deferred != NULL ? t->first_deferred : t->first_refused;
-	if (r == NULL)
-		bug("nobody was decided, and nothing failed");
-	return report((char)r->verdict, (struct str){ r->text, r->text_n });
+	if (r != NULL)
+		return report(
+		    (char)r->verdict, (struct str){ r->text, r->text_n });
+	bug("nobody was decided, and nothing failed");
 }
 
 static bool

@@ -55,7 +55,7 @@ command(struct str in)
 
 	if (command_parse(in, &c) != NULL)
 		return;
-	for (; c.argv[words] != NULL; words++)
+	for (; words < N_ELEMENTS(c.argv) && c.argv[words] != NULL; words++)
 		check(c.argv[words] >= c.text &&
 		      c.argv[words] + strlen(c.argv[words]) <
 			  c.text + sizeof(c.text));

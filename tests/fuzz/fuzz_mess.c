@@ -17,11 +17,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const unsigned char key[RECORD_KEY];
 static const uint64_t id = 0x000660d2d737ec8c;
 
+static int dirfd = -1;
+static char path[] = "/dev/shm/fuzz-mess-XXXXXX";
+
+static void
+clean_up(void)
+{
+	char name[MESS_NAME];
+
+	mess_name(id, name);
+	(void)unlinkat(dirfd, name, 0);
+	name[7] = '\0';
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ||
+	    unlinkat(dirfd, "mess", AT_REMOVEDIR) < 0 || rmdir(path) < 0)
+		abort();
+}
+
 static int
 folder(void)
 {
-	static int dirfd = -1;
-	char path[] = "/dev/shm/fuzz-mess-XXXXXX";
 	char name[MESS_NAME];
 	if (dirfd >= 0)
 		return dirfd;
@@ -31,7 +45,7 @@ folder(void)
 	mess_name(id, name);
 	name[7] = '\0';
 	if (dirfd < 0 || mkdirat(dirfd, "mess", 0700) < 0 ||
-	    mkdirat(dirfd, name, 0700) < 0)
+	    mkdirat(dirfd, name, 0700) < 0 || atexit(clean_up) != 0)
 		abort();
 	return dirfd;
 }
@@ -53,7 +67,7 @@ write_sealed(int fd, struct str in, enum mess_entry second)
 }
 
 static void
-read_all(int dirfd)
+read_all(void)
 {
 	struct messfile f;
 	size_t at = 0;
@@ -76,13 +90,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char name[MESS_NAME];
-	int dirfd = folder();
 	if (size < 1)
 		return 0;
 	struct str in = { (const char *)data + 1, size - 1 };
 	mess_name(id, name);
-	int fd =
-	    openat(dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(
+	    folder(), name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		abort();
 	if (data[0] % 3 == 0) {
@@ -95,6 +108,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				      : MESS_STATE);
 	}
 	close(fd);
-	read_all(dirfd);
+	read_all();
 	return 0;
 }
