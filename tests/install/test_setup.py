@@ -193,7 +193,13 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
         first_message(m, "after-kill")
         m.run("systemctl", "stop", "postern")
         m.run("flock", "-n", "/run/postern/lock", "true")
-        m.run("systemctl", "start", "postern")
+        # what is wrong is said, and not tried again and again
+        m.path("/etc/postern/smtplisten").write_text("nonsense\n")
+        out = m.setup(*WANTED, code=111)
+        assert "mistake: " in out and re.search("level=error .*smtplisten", out), out
+        assert m.run("systemctl", "show", "-P", "NRestarts", "postern") == "0\n"
+        m.path("/etc/postern/smtplisten").unlink()
+        assert "started postern.service" in m.setup(*WANTED)
         m.setup("--uninstall")
         m.run("systemctl", "status", "postern", code=4)  # no such unit
         m.run("flock", "-n", "/run/postern/lock", "true")
