@@ -253,8 +253,10 @@ fail_write(void)
 		    "4.4.2 postern-queued did not go on in time");
 	queue_fail(QUEUE_EXIT_LOST,
 	    self.has_facts
-		? "4.3.0 postern-queued ended, or takes no facts of this user"
-		: "4.3.0 postern-queued ended; try again");
+		? "4.3.0 postern-queued ended, is full, or takes no facts of "
+		  "this user"
+		: "4.3.0 postern-queued ended, or has too many callers; try "
+		  "again");
 }
 
 static void

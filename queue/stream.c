@@ -14,13 +14,12 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "queue/crowd.h"
 #include "queue/session.h"
 #include "queue/tellers.h"
 
 enum {
 	STREAMS_MAX = 60000,
-	LOCAL_MAX = 1024,     /* accepted at run/queue */
-	LOCAL_PER_USER = 256, /* of these by one user */
 	LOCAL_IDLE_MS = 600000,
 	LOOK_EVERY_MS = 30000, /* for idle ones */
 	STARVED_MS = 500,      /* memory is looked at so often */
@@ -52,7 +51,8 @@ static struct stream *bounce, *pickup;
 static struct stream *to_flush;
 static struct stream *newest_local;
 static struct stream *starved;
-static unsigned stream_count, local_count;
+static unsigned stream_count;
+static struct crowd crowd; /* at run/queue */
 static uint64_t local_number;
 static int64_t next_look, refused_said_ms;
 static uint64_t refused; /* local ones, since the last line about it */
@@ -82,6 +82,12 @@ unlink_starved(struct stream *s)
 	s->starved = false;
 }
 
+static bool
+is_trusted(uid_t uid)
+{
+	return uid == 0 || tellers_has(uid);
+}
+
 static void
 unlink_local(struct stream *s)
 {
@@ -91,7 +97,7 @@ unlink_local(struct stream *s)
 		newest_local = s->older;
 	if (s->older != NULL)
 		s->older->newer = s->newer;
-	local_count--;
+	crowd_leave(&crowd, s->uid, is_trusted(s->uid));
 }
 
 /* The struct lives on until stream_run, and until its drafts are done. */
@@ -307,15 +313,6 @@ drop_idle(void)
 	}
 }
 
-static unsigned
-count_of_user(uid_t uid)
-{
-	unsigned n = 0;
-	for (const struct stream *s = newest_local; s != NULL; s = s->older)
-		n += s->uid == uid;
-	return n;
-}
-
 static void
 open_local(int fd, uid_t uid)
 {
@@ -332,15 +329,7 @@ open_local(int fd, uid_t uid)
 	if (newest_local != NULL)
 		newest_local->newer = s;
 	newest_local = s;
-	local_count++;
-}
-
-static bool
-is_welcome(uid_t uid)
-{
-	return local_count < LOCAL_MAX &&
-	       (uid == 0 || tellers_has(uid) ||
-		   count_of_user(uid) < LOCAL_PER_USER);
+	crowd_enter(&crowd, uid, is_trusted(uid));
 }
 
 static void
@@ -352,7 +341,7 @@ refuse(int fd, uid_t uid)
 	if (now - refused_said_ms < REFUSAL_LOG_MS && refused_said_ms != 0)
 		return;
 	LOG(WARN, "too-many-local", F_NUM("refused", refused),
-	    F_NUM("uid", uid), F_NUM("all", local_count));
+	    F_NUM("uid", uid), F_NUM("all", crowd.users + crowd.trusted));
 	refused = 0;
 	refused_said_ms = now;
 }
@@ -363,12 +352,13 @@ on_accept(struct watch *w, uint32_t events)
 	(void)events;
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		uid_t uid;
-		if (local_count >= LOCAL_MAX)
-			drop_idle();
 		int fd = door_accept(w, &uid);
 		if (fd < 0)
 			return;
-		if (is_welcome(uid))
+		bool trusted = is_trusted(uid);
+		if (!crowd_has_room(&crowd, uid, trusted))
+			drop_idle();
+		if (crowd_has_room(&crowd, uid, trusted))
 			open_local(fd, uid);
 		else
 			refuse(fd, uid);

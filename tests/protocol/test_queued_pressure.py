@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """postern-queued when its memory is held by those who do not go on."""
 import os
+import pwd
+import select
 import socket
 import time
 
@@ -56,4 +58,29 @@ def test_one_user_fills_neither_the_places_nor_the_log():
             assert b":K" in s.recv(100)
         assert 1 <= w.log().count("event=too-many-local") <= 3
         for s in mine:
+            s.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs other users")
+def test_many_users_leave_places_for_one_more_and_for_the_suite():
+    def connect(w, uid):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        os.seteuid(uid)
+        try:
+            s.connect(w.door_path)
+        finally:
+            os.seteuid(0)
+        return s
+
+    with World() as w:
+        theirs = [connect(w, 65500 + i) for i in range(8) for _ in range(256)]
+        for uid in (0, pwd.getpwnam("posternf").pw_uid, 65533):
+            with connect(w, uid) as s:
+                s.settimeout(10)
+                s.sendall(frame("F", "") + frame("T", RCPT) +
+                          frame("B", b"y") + frame("C"))
+                assert b":K" in s.recv(100), uid
+        first = [s for s in theirs[:256] if select.select([s], [], [], 0)[0]]
+        assert not first  # alone he may have as many
+        for s in theirs:
             s.close()
