@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,16 +72,31 @@ entries_of(int fd)
 	return NULL;
 }
 
+/* NULL: the end (errno 0), or an error. */
 static const char *
 next_entry(DIR *d)
 {
 	const struct dirent *e;
 
+	errno = 0;
 	do
 		e = readdir(d);
 	while (e != NULL &&
 	       (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
 	return e == NULL ? NULL : e->d_name;
+}
+
+/* After next_entry's NULL.  0, or -1 (logged): there may be more. */
+static int
+end_of_entries(DIR *d)
+{
+	int error = errno;
+
+	closedir(d);
+	if (error == 0)
+		return 0;
+	LOG(ERROR, "drop-box", F_ERRNO(error));
+	return -1;
 }
 
 static void
@@ -91,7 +107,7 @@ count_bad(void)
 	while (d != NULL && next_entry(d) != NULL)
 		bad_count++;
 	if (d != NULL)
-		closedir(d);
+		(void)end_of_entries(d); /* then it keeps some more of them */
 }
 
 void
@@ -107,10 +123,20 @@ boxfiles_open(int dirfd)
 	count_bad();
 }
 
+/* By its descriptor, so that it is the folder that we have. */
 int
-boxfiles_new_fd(void)
+boxfiles_watch(void)
 {
-	return new_fd;
+	char text[64];
+	struct buf path = BUF_ON(text);
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	buf_puts(&path, "/proc/self/fd/");
+	buf_put_u64(&path, (uint64_t)new_fd);
+	if (fd < 0 || inotify_add_watch(
+			  fd, buf_cstr(&path), IN_MOVED_TO | IN_ONLYDIR) < 0)
+		die(EXITCODE_TEMPORARY, "inotify", errno);
+	return fd;
 }
 
 static void
@@ -224,7 +250,6 @@ boxfiles_list(struct boxfiles *list)
 	list->count = 0;
 	if (d == NULL)
 		return -1;
-	errno = 0;
 	while ((name = next_entry(d)) != NULL) {
 		struct boxfile *f = &list->file[list->count];
 
@@ -235,14 +260,8 @@ boxfiles_list(struct boxfiles *list)
 			    "more files in work of the drop box than pickup "
 			    "ever puts there",
 			    0);
-		errno = 0;
 	}
-	int error = errno;
-	closedir(d);
-	if (error == 0)
-		return 0;
-	LOG(ERROR, "drop-box", F_ERRNO(error));
-	return -1;
+	return end_of_entries(d);
 }
 
 /* ---- new/ ---- */
@@ -323,8 +342,8 @@ int
 boxfiles_take(struct boxfiles *list, bool sweep)
 {
 	DIR *d = entries_of(new_fd);
-	const char *name;
-	int taken = 0;
+	const char *name = "";
+	int taken = 0, result = 0;
 
 	if (d == NULL)
 		return -1;
@@ -334,9 +353,12 @@ boxfiles_take(struct boxfiles *list, bool sweep)
 			list->count++;
 			taken++;
 		}
-	closedir(d);
+	if (name == NULL)
+		result = end_of_entries(d);
+	else
+		closedir(d);
 	if (taken == 0)
-		return 0;
+		return result;
 	/* no key may be in the queue whose file could have its old name after
 	 * a power cut */
 	must_sync(work_fd);

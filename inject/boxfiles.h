@@ -34,8 +34,9 @@ struct boxfiles {
 
 /* Opens the folders below dirfd, and makes work/ and bad/.  Dies. */
 void boxfiles_open(int dirfd);
-/* The descriptor of new/. */
-int boxfiles_new_fd(void);
+/* A descriptor that can be read when a file has come to new/.  Before the
+ * sandbox.  Dies. */
+int boxfiles_watch(void);
 /* Lists work/: all of it.  0, or -1 (logged). */
 int boxfiles_list(struct boxfiles *);
 /* Moves whole files from new/ to work/, BOXFILES_BATCH at the most, and adds

@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/die.h"
+#include "common/frameio.h"
 #include "common/io.h"
 #include "common/limits.h"
 #include "common/log.h"
@@ -385,37 +385,11 @@ take_answer(char type, struct str text)
 	return true;
 }
 
-static bool
-read_answers(void)
-{
-	ssize_t n =
-	    read(self.queued.fd, buf_tail(&self.in), buf_room(&self.in));
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	if (n == 0)
-		return false;
-	buf_grew(&self.in, (size_t)n);
-	for (;;) {
-		char type;
-		struct str text;
-		size_t used;
-		enum frame_status status = frame_next(
-		    buf_str(&self.in), LIMIT_REPORT, &type, &text, &used);
-
-		if (status == FRAME_MORE)
-			return true;
-		if (status == FRAME_BAD || !take_answer(type, text))
-			return false;
-		buf_drop(&self.in, used);
-	}
-}
-
 static void
 on_queued(struct watch *w, uint32_t events)
 {
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
-	    !read_answers()) {
+	    !frameio_read(w->fd, &self.in, LIMIT_REPORT, take_answer)) {
 		LOG(WARN, "link-lost", F_TEXT("peer", "queued"));
 		queued_lost();
 		return;
@@ -479,24 +453,6 @@ before_wait(void)
 	return at > now ? (int)(at - now) : 0;
 }
 
-/* By its descriptor, so that it is the folder that we have. */
-static void
-watch_new(void)
-{
-	char text[64];
-	struct buf path = BUF_ON(text);
-
-	buf_puts(&path, "/proc/self/fd/");
-	buf_put_u64(&path, (uint64_t)boxfiles_new_fd());
-	self.events.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (self.events.fd < 0 ||
-	    inotify_add_watch(
-		self.events.fd, buf_cstr(&path), IN_MOVED_TO | IN_ONLYDIR) < 0)
-		die(EXITCODE_TEMPORARY, "inotify", errno);
-	if (loop_add(&self.events, EPOLLIN) < 0)
-		die(EXITCODE_TEMPORARY, "watch", errno);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -524,7 +480,9 @@ main(int argc, char **argv)
 	if (close(ROLE_FD_CONTROL) < 0)
 		die(EXITCODE_TEMPORARY, "close", errno);
 	boxfiles_open(ROLE_FD_DIR);
-	watch_new();
+	self.events.fd = boxfiles_watch();
+	if (loop_add(&self.events, EPOLLIN) < 0)
+		die(EXITCODE_TEMPORARY, "watch", errno);
 	sandbox_enter(&sandbox);
 	role_ready();
 	loop_run(before_wait);

@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
-#include "common/frame.h"
+#include "common/frameio.h"
 #include "common/io.h"
 #include "common/limits.h"
 #include "common/link.h"
@@ -323,36 +323,11 @@ take_answer(char type, struct str text)
 	return true;
 }
 
-/* False: the stream is over. */
-static bool
-read_answers(void)
-{
-	ssize_t n =
-	    read(self.queued.fd, buf_tail(&self.in), buf_room(&self.in));
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	if (n == 0)
-		return false;
-	buf_grew(&self.in, (size_t)n);
-	for (;;) {
-		char type;
-		struct str text;
-		size_t used;
-		enum frame_status status = frame_next(
-		    buf_str(&self.in), LIMIT_FRAME, &type, &text, &used);
-		if (status == FRAME_MORE)
-			return true;
-		if (status == FRAME_BAD || !take_answer(type, text))
-			return false;
-		buf_drop(&self.in, used);
-	}
-}
-
 static void
 on_stream(struct watch *w, uint32_t events)
 {
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
-	    !read_answers()) {
+	    !frameio_read(w->fd, &self.in, LIMIT_FRAME, take_answer)) {
 		LOG(WARN, "link-lost", F_TEXT("peer", "queued"));
 		stream_lost();
 	}

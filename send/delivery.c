@@ -371,22 +371,6 @@ take_job(struct packet *p, int *fds, size_t nfds)
 		end_connection(false);
 }
 
-static void
-take_acknowledgement(struct packet *p)
-{
-	uint32_t n = packet_get_u32(p);
-
-	for (uint32_t i = 0; i < n && !p->bad; i++) {
-		uint64_t id = packet_get_u64(p);
-		uint32_t idx = packet_get_u32(p);
-
-		if (!p->bad)
-			unacked_taken(&d.reports, id, idx);
-	}
-	if (!packet_end(p))
-		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
-}
-
 /* qmgr wants no more, or is gone.  It counts the connection until it sees the
  * end of the job socket, so that comes last. */
 static void
@@ -421,9 +405,7 @@ on_job_socket(void)
 		return;
 	}
 	packet_close_fds(fds, nfds);
-	if (p.type == 'K')
-		take_acknowledgement(&p);
-	else
+	if (p.type != 'K' || !unacked_take(&d.reports, &p))
 		LOG(ERROR, "bad-packet", F_TEXT("link", "qmgr"));
 }
 

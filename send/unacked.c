@@ -84,8 +84,8 @@ shrink(struct unacked *r)
 		r->start = r->end = r->sent = 0;
 }
 
-void
-unacked_taken(struct unacked *r, uint64_t id, uint32_t idx)
+static void
+take_one(struct unacked *r, uint64_t id, uint32_t idx)
 {
 	for (size_t at = r->start; at < r->end;) {
 		struct record record = record_at(r, at);
@@ -99,6 +99,21 @@ unacked_taken(struct unacked *r, uint64_t id, uint32_t idx)
 		}
 		at += sizeof(record) + record.n;
 	}
+}
+
+bool
+unacked_take(struct unacked *r, struct packet *p)
+{
+	uint32_t n = packet_get_u32(p);
+
+	for (uint32_t i = 0; i < n && !p->bad; i++) {
+		uint64_t id = packet_get_u64(p);
+		uint32_t idx = packet_get_u32(p);
+
+		if (!p->bad)
+			take_one(r, id, idx);
+	}
+	return packet_end(p);
 }
 
 /* How many records from `at` on fit one packet.  *upto: behind the

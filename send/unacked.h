@@ -23,8 +23,9 @@ bool unacked_room(struct unacked *, size_t count);
 /* Adds one; the text is cut to LIMIT_REPORT.  The room must have been there. */
 void unacked_add(
     struct unacked *, uint64_t id, uint32_t idx, enum verdict, struct str text);
-/* qmgr has taken this one; one that is not there is ignored. */
-void unacked_taken(struct unacked *, uint64_t id, uint32_t idx);
+/* Reads a `K` of qmgr's: it has taken these; one that is not there is ignored.
+ * False: malformed. */
+bool unacked_take(struct unacked *, struct packet *);
 /* Makes the next packet `R` of what was not told yet.  False: all is told. Call
  * unacked_told when the packet was sent. */
 bool unacked_next(const struct unacked *, struct buf *packet, size_t *upto);
