@@ -28,6 +28,7 @@ maildir_init(struct maildir *m, int base_fd, struct str host)
 	m->host_n = b.n;
 	m->file_count = m->box_count = 0;
 	m->opened = 0;
+	m->loaded = NULL;
 	m->made = true; /* who knows */
 	m->part_made = false;
 	m->seen.filled = false;
@@ -53,8 +54,8 @@ maildir_load(struct maildir *m, struct maildir_body *body, uint64_t at)
 	struct str none = { .p = NULL, .n = 0 };
 	uint64_t left = at < body->size ? body->size - at : 0;
 	size_t n = left < MAILDIR_CHUNK ? (size_t)left : MAILDIR_CHUNK;
-	if (body->chunk_n != n || body->chunk_at != at) {
-		body->chunk_n = 0;
+	if (m->loaded != body || body->chunk_n != n || body->chunk_at != at) {
+		m->loaded = NULL;
 		int64_t got = io_pread_all(
 		    body->fd, chunk_space(m), n, body->offset + at);
 		if (got < 0)
@@ -63,6 +64,7 @@ maildir_load(struct maildir *m, struct maildir_body *body, uint64_t at)
 			errno = ENODATA;
 			return none;
 		}
+		m->loaded = body;
 		body->chunk_at = at;
 		body->chunk_n = n;
 	}

@@ -57,9 +57,10 @@ struct maildir {
 	char host[MAILNAME_HOST];
 	size_t host_n;
 	size_t file_count, box_count;
-	unsigned opened; /* boxes, ever */
-	bool made;	 /* directories that no syncfs covers yet */
-	bool part_made;	 /* a Maildir was made, but not in full */
+	unsigned opened;		   /* boxes, ever */
+	const struct maildir_body *loaded; /* whose piece is in space */
+	bool made;	/* directories that no syncfs covers yet */
+	bool part_made; /* a Maildir was made, but not in full */
 	struct maildir_file files[MAILDIR_FILES];
 	struct maildir_box boxes[MAILDIR_BOXES];
 	struct seen seen; /* of the box below */

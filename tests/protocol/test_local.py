@@ -817,6 +817,18 @@ class TestPrograms:
         assert time.monotonic() - start < 2.5
         assert a.receive() == ("R", 1, [(0, "K", "2.0.0 delivered")])
 
+    def test_each_keeps_its_own_text(self, become, user):
+        """A Maildir line behind a program's, others' mail meanwhile."""
+        user.write(".qmail", "|sleep 0.3\n./Maildir/\n")
+        a = become.local(user.name)
+        base = ident()
+        texts = [b"Subject: %d\n\n%s\n" % (n, b"text" * n) for n in range(5)]
+        for n, text in enumerate(texts):
+            a.job(base + n, [(0, user.name + "@x.org", "")], body=text)
+        assert all(a.receive()[2][0][1] == "K" for _ in texts)
+        found = [f.split(b"\n", 2)[2] for f in delivered(user.home + "/Maildir")]
+        assert sorted(found) == sorted(texts)
+
     def test_in_flight_is_told(self, become, user):
         user.write(".qmail", "|sleep 1\n")
         a = become.local(user.name)
