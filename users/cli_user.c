@@ -22,15 +22,16 @@
 #include "users/password.h"
 
 static const char usage[] =
-    "usage: postern user add ADDRESS [--mailbox PATH] [--hash HASH]\n"
-    "       postern user passwd ADDRESS [--hash HASH]\n"
+    "usage: postern user add ADDRESS [--mailbox PATH]\n"
+    "                        [--hash HASH | --password-stdin]\n"
+    "       postern user passwd ADDRESS [--hash HASH | --password-stdin]\n"
     "       postern user del ADDRESS\n"
     "       postern user list [--json]\n\n"
     "ADDRESS is local@domain, or the name of a system user, for the password\n"
     "of that user's mail.  The password is the first line of standard input;\n"
-    "at a terminal it is asked for twice.  PATH is below the mail directory\n"
-    "(default: domain/local).  HASH is an Argon2id string in place of a\n"
-    "password.  See postern-user(1).\n";
+    "at a terminal it is asked for twice, unless there is --password-stdin.\n"
+    "PATH is below the mail directory (default: domain/local).  HASH is an\n"
+    "Argon2id string in place of a password.  See postern-user(1).\n";
 
 struct options {
 	struct str address, mailbox, hash;

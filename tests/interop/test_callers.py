@@ -613,26 +613,6 @@ def test_bytes_survive(c, name, way):
             assert m.get_payload(decode=True) == body
 
 
-@pytest.mark.parametrize("page", ["sendmail.8", "inject.1"])
-def test_examples_of_the_manual(c, page):
-    """Every block of EXAMPLES, as it stands."""
-    text = (TOP / f"inject/postern-{page}").read_text()
-    text = text[text.index(".Sh EXAMPLES"):text.index(".Sh SECURITY")]
-    blocks = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.M | re.S)
-    assert blocks
-    for block in blocks:
-        done = c.run("sh", "-ec", block.replace("\\e", "\\"),
-                     PATH=f"{c.path}:{BIN}:{os.environ['PATH']}",
-                     POSTERN_ROOT=c.suite.folder)
-        if "-n " in block:
-            assert done.stdout.endswith(b"\n\nHello.\n")
-            continue
-        m = c.mail()
-        assert ("<>" in block) == (m.sender == "")
-        if "--id" in block:
-            assert re.fullmatch(rb"[0-9a-f]{16}\n", done.stdout)
-
-
 def test_manual_names_every_caller():
     """The table of postern-sendmail(8) has who is tested here."""
     page = (TOP / "inject/postern-sendmail.8").read_text()

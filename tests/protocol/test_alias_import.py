@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from manual import example
 from roles import BIN
 from test_users_cli import HASH, Cli, running  # noqa: F401 (a fixture)
 from userd import ask
@@ -251,18 +250,3 @@ def test_userd_knows_at_once(running):  # noqa: F811
     said = cli("why", "webmaster@mx.example")
     assert "imported alias       yes, to root@mx.example" in said
     assert "alice@mx.example: virtual user" in said
-
-
-def test_examples_of_the_manual(running):  # noqa: F811
-    u, cli = running
-    u.accounts("sys:1000:/home/sys\n")
-    (u.etc / "locals").write_text("mx.example\nexample.org\n")
-    cli("user", "add", "alice@example.org", "--hash", HASH)
-    file = u.root / "aliases"
-    file.write_text("webmaster: alice@example.org\n")
-    for line in example("users/postern-alias.1", "import", put={
-            "/etc/aliases": file}).splitlines():
-        said = cli(*line.split()[1:])
-    assert "imported alias       yes, to alice@example.org" in said
-    for name in ("locals", "users/users", "users/aliases"):
-        assert (u.etc / name).exists()

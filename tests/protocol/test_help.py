@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """--help, --version and wrong arguments of every program."""
 import os
-import pathlib
 import subprocess
 
 import pytest
@@ -56,13 +55,3 @@ def test_parts_with_a_help_of_their_own():
     out = run("postern", "queue", "lsit")
     assert out.returncode == 100 and out.stderr.splitlines() == [
         "postern queue: there is no lsit; see postern queue --help"], out
-
-
-def test_manual_pages_name_pages_that_are_there():
-    top = pathlib.Path(__file__).resolve().parents[2]
-    pages = {p.name: p for p in top.glob("*/*.[158]")}
-    for name, page in pages.items():
-        for line in page.read_text().splitlines():
-            words = line.split()
-            if words[:1] == [".Xr"] and words[1].startswith("postern"):
-                assert f"{words[1]}.{words[2]}" in pages, (name, line)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: ISC
+"""The examples of every manual page, and README.md's recipes, run as they stand on
+a machine of their own; tests/manual.py says how they are marked."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
+from machine import Machine  # noqa: E402
+from manual import page_blocks, readme_blocks  # noqa: E402
+from suite import BUILD, TOP, wait_for  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="an installation is root's"),
+    pytest.mark.skipif("asan" in BUILD.name,
+                       reason="a sanitizer needs what postern-queue forbids")]
+
+PAGES = sorted(str(p.relative_to(TOP)) for p in TOP.glob("*/*.[1578]"))
+
+# `suite start` and `suite stop` for the comments of examples
+SUITE = r"""#!/bin/sh
+set -eu
+case $1 in
+start)
+	setsid -f postern-start --log /var/log/postern/log >/dev/null 2>&1
+	timeout 20 sh -c 'until postern status >/dev/null; do sleep .05; done' ;;
+stop)
+	pkill -x postern-start
+	flock -w 20 /run/postern/lock true ;;
+esac
+"""
+
+
+def shell(m, text, code=0, folder="/root/work"):
+    """Its output: what it says on both descriptors, in order."""
+    return m.run("sh", "-euc", f"cd {folder}\n{text}", code=code, timeout=60)
+
+
+class Examples:
+    """Blocks on a machine, with what stays in the foreground of them."""
+
+    def __init__(self, machine, folder="/root/work"):
+        self.m, self.folder, self.stay = machine, folder, []
+
+    def do(self, text, code=0):
+        return shell(self.m, text, code, self.folder)
+
+    def stays(self, block):
+        """Its last line is in the foreground."""
+        p = self.m.start("sh", "-euc", f"cd {self.folder}\n{block.text}",
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         start_new_session=True)
+        self.stay.append(p)
+        self.m.wait("sh", "-c", block.one("stays"), seconds=20)
+
+    def transcript(self, block):
+        """$ command, and what it prints."""
+        code = int(block.one("exit") or 0)
+        for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
+            command, _, wanted = part.partition("\n")
+            said = self.do(command, code)
+            if not block.one("output"):
+                assert said == wanted, f"{block}: {command}"
+
+    def run(self, block):
+        for command in block.all("after"):
+            self.do(command)
+        if block.one("file"):
+            self.m.path(block.one("file")).write_text(block.text)
+        elif block.one("stays"):
+            self.stays(block)
+        elif block.text.startswith("$ "):
+            self.transcript(block)
+        else:
+            self.do(block.text, int(block.one("exit") or 0))
+        for command in block.all("then"):
+            self.do(command)
+
+    def all(self, blocks):
+        try:
+            for block in blocks:
+                if block.one("tested"):
+                    name = block.one("tested")
+                    assert block.page in (TOP / name).read_text(), \
+                        f"{block}: {name} does not name it"
+                elif not block.one("read"):
+                    try:
+                        self.run(block)
+                    except AssertionError as e:
+                        raise AssertionError(f"{block}: {e}") from e
+        finally:
+            for p in self.stay:
+                if p.poll() is None:
+                    os.killpg(p.pid, signal.SIGTERM)
+            for p in self.stay:
+                p.wait(30)
+
+
+def prepare(m):
+    m.run("mkdir", "-p", "/root/work", "/var/log/postern")
+    tool = m.path("/usr/local/bin/suite")
+    tool.write_text(SUITE)
+    tool.chmod(0o755)
+    return Examples(m, str(TOP))
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """As postern-setup(8)'s first example makes it, with people who get mail."""
+    with Machine() as m:
+        here = prepare(m)
+        here.run(next(page_blocks("install/postern-setup.8")))
+        here.do("install/setup mail.example.org --sendmail")
+        here.do("useradd -m sam && suite start && echo hamburger.edu >/etc/postern/virtualdomains &&"
+                " pkill -HUP -x postern-start &&"
+                " echo hungry | postern user add bob@hamburger.edu &&"
+                " postern alias add bob bob@hamburger.edu")
+        here.do("postern check")
+        yield m
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "setup" not in p])
+def test_page(machine, page):
+    blocks = list(page_blocks(page))
+    assert blocks, f"{page} has no example"
+    Examples(machine).all(blocks)
+    # what comes next finds it as it was
+    assert "0 mistakes, 0 warnings" in shell(machine, "postern check")
+    machine.wait("postern", "status", seconds=20)
+
+
+def test_page_of_setup():
+    with Machine() as m:
+        prepare(m).all(page_blocks("install/postern-setup.8"))
