@@ -13,7 +13,7 @@
 /* As monitoring wants it (Nagios' plugins). */
 enum status_level { STATUS_OK, STATUS_WARNING, STATUS_CRITICAL };
 
-enum { STATUS_REASONS = 8, STATUS_REASON = 120 };
+enum { STATUS_REASONS = 8, STATUS_REASON = 640 /* a path and words */ };
 
 struct status {
 	enum status_level level;

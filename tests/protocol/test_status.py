@@ -200,6 +200,8 @@ def test_nothing_runs(suite):
 
 
 def test_no_suite_at_all(tmp_path):
+    tmp_path = tmp_path / ("long" * 30)  # a path is never cut
+    tmp_path.mkdir()
     out = run(tmp_path)
     assert out.returncode == 2
     assert f"there is no suite in {tmp_path}/etc/postern: postern init" in \

@@ -276,8 +276,10 @@ def test_an_smtp_session_may_not_log_in(userd):
 def test_a_session_that_goes_away_is_not_handed_over(userd, pop3):
     become = userd.link("become")
     s = pop3()
+    os.kill(userd.process.pid, signal.SIGSTOP)  # else it may be quicker than we
     _, life = send_login(s, "bob", "hungry")
     s.close()
+    os.kill(userd.process.pid, signal.SIGCONT)
     assert os.read(life, 1) == b""
     os.close(life)
     become.settimeout(0.5)
