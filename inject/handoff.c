@@ -164,6 +164,11 @@ handoff_finish(
 
 	io_close(&h->report_fd);
 	handoff_judge(status, report, outcome);
+	/* as qmail.c: its 0 alone is not believed when it went too early */
+	if (h->broken && outcome->kind == OUTCOME_DONE &&
+	    !str_starts(report, STR("K")))
+		outcome_set(outcome, OUTCOME_LATER,
+		    "the queue program did not read all of the message");
 }
 
 void

@@ -263,15 +263,23 @@ def test_exit_codes(w, code, report, ends, says):
     assert done.stderr.startswith("sendmail: ") == (code != 0)
     done = w.run("postern-inject", "bob", **env)
     assert done.returncode == (0 if code == 0 else 111 if ends == 75 else 100)
-    # and one that does not read, with more to come than a pipe holds
+    # and one that does not read, with more to come than a pipe holds: its 0
+    # is not believed, unless it reports so
     done = w.mail("bob", stdin=b"MIME-Version: 1.0\n\n" + b"x\n" * 400_000,
-                  code=ends, STUB_EARLY="1", **env)
+                  code=75 if (code, report) == (0, "") else ends,
+                  STUB_EARLY="1", **env)
 
 
 def test_queue_program_dies_or_is_not_there(w):
     assert "killed" in w.mail("bob", code=75, STUB_DIE="1").stderr
     done = w.mail("bob", code=75, QMAILQUEUE="/nonexistent")
     assert "cannot run" in done.stderr
+
+
+def test_done_without_the_whole_message_is_not_believed(w):
+    done = w.run("postern-inject", "bob", stdin=b"\n" + b"x\n" * 400_000,
+                 STUB_EARLY="1", STUB_REPORT="")
+    assert done.returncode == 111 and "did not read all" in done.stderr
 
 
 def test_queue_id(w):
