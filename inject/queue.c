@@ -21,6 +21,7 @@
 #include "common/control.h"
 #include "common/die.h"
 #include "common/facts.h"
+#include "common/hops.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/log.h"
@@ -77,6 +78,7 @@ static struct {
 	struct outlet outlet;
 	uint64_t size;	  /* of the message, as it came */
 	uint64_t checked; /* written when the quota was looked at */
+	struct hops hops;
 	unsigned recipients;
 	char answer[FRAME_ROOM(LIMIT_REPORT)];
 	struct dropbox box;
@@ -99,13 +101,6 @@ take_environment(void)
 		queue_fail(QUEUE_EXIT_MEMORY, "4.3.2 Out of memory");
 }
 
-static _Noreturn void
-usage(void)
-{
-	queue_end(EXITCODE_PERMANENT, 'D',
-	    STR("usage: postern-queue [--timeout MINUTES]"));
-}
-
 static void
 parse_arguments(int argc, char **argv)
 {
@@ -116,7 +111,8 @@ parse_arguments(int argc, char **argv)
 		return;
 	if (argc != 3 || !str_eq(str_of(argv[1]), STR("--timeout")) ||
 	    !str_u64(str_of(argv[2]), TIMEOUT_MINUTES, &self.minutes))
-		usage();
+		queue_end(EXITCODE_PERMANENT, 'D',
+		    STR("usage: postern-queue [--timeout MINUTES]"));
 }
 
 /* ---- configuration ---- */
@@ -328,6 +324,7 @@ check_lines(enum lines_status status)
 static void
 flush_body(struct buf *body)
 {
+	hops_feed(&self.hops, buf_str(body));
 	if (body->n > 0)
 		put('B', buf_str(body));
 	buf_reset(body);
@@ -354,6 +351,9 @@ send_message(void)
 	}
 	check_lines(lines_end(&lines));
 	flush_body(&body);
+	if (self.hops.count > LIMIT_RECEIVED + 1) /* ours is one */
+		queue_fail(QUEUE_EXIT_REFUSED,
+		    "5.4.6 Too many Received lines: a mail loop");
 }
 
 /* ---- the envelope ---- */

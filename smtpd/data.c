@@ -3,12 +3,7 @@
  */
 #include <endian.h>
 #include <string.h>
-#include "common/limits.h"
 #include "smtpd/data.h"
-
-static const char trace[] = "received:";
-
-enum { TRACE_LENGTH = sizeof(trace) - 1 };
 
 void
 data_begin(struct data *d, uint64_t max)
@@ -34,24 +29,6 @@ count_size(struct data *d, size_t n)
 		set_problem(d, DATA_TOO_LARGE);
 }
 
-/* Looks for "Received:" at the start of a header line. */
-static void
-note_header(struct data *d, struct str run)
-{
-	size_t column = d->column;
-
-	d->column += run.n;
-	for (size_t i = 0; i < run.n && column < TRACE_LENGTH; i++, column++)
-		if (d->matched == column &&
-		    byte_lower(run.p[i]) == trace[column])
-			d->matched++;
-	if (column == TRACE_LENGTH && d->matched == TRACE_LENGTH) {
-		d->matched = 0; /* counted */
-		if (++d->received > LIMIT_RECEIVED)
-			set_problem(d, DATA_LOOP);
-	}
-}
-
 /* Bytes up to the next CR; how many were taken, 0 when there is no room. */
 static size_t
 take_text(struct data *d, struct str in, struct buf *out)
@@ -67,10 +44,9 @@ take_text(struct data *d, struct str in, struct buf *out)
 	if (d->problem == DATA_GOOD) {
 		run = str_head(run, buf_room(out));
 		count_size(d, run.n);
-		if (!d->in_body)
-			note_header(d, run);
-		else
-			d->column += run.n;
+		hops_feed(&d->hops, run);
+		if (d->hops.count > LIMIT_RECEIVED)
+			set_problem(d, DATA_LOOP);
 		buf_put(out, run);
 	}
 	return run.n;
@@ -85,11 +61,8 @@ take_line_end(struct data *d, struct buf *out)
 			return false;
 		buf_putc(out, '\n');
 		count_size(d, 2);
-		if (d->column == 0)
-			d->in_body = true;
+		hops_feed(&d->hops, STR("\n"));
 	}
-	d->column = 0;
-	d->matched = 0;
 	d->place = PLACE_START;
 	return true;
 }
@@ -177,7 +150,7 @@ step(struct data *d, struct str in, struct buf *out, size_t *n)
 	*n = 1;
 	switch (d->place) {
 	case PLACE_START:
-		if (d->in_body && d->problem == DATA_GOOD) {
+		if (d->hops.in_body && d->problem == DATA_GOOD) {
 			*n = take_lines(d, in, out);
 			if (*n > 0)
 				break;

@@ -11,6 +11,7 @@
 #define SMTPD_DATA_H
 
 #include "common/buf.h"
+#include "common/hops.h"
 
 enum data_status {
 	DATA_MORE, /* all of the input is used */
@@ -39,12 +40,9 @@ enum data_place {
 struct data {
 	enum data_place place;
 	enum data_problem problem;
-	uint64_t max;	   /* bytes on the wire, CRLF for each line; 0: any */
-	uint64_t size;	   /* so far, dots of dot-stuffing not counted */
-	bool in_body;	   /* behind the header's empty line */
-	size_t column;	   /* bytes of this line, so far */
-	size_t matched;	   /* how many of them begin "Received:" */
-	unsigned received; /* such lines, so far */
+	uint64_t max;  /* bytes on the wire, CRLF for each line; 0: any */
+	uint64_t size; /* so far, dots of dot-stuffing not counted */
+	struct hops hops;
 };
 
 /* A new message of at most max bytes on the wire; 0: any. */
