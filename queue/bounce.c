@@ -34,7 +34,7 @@ static const struct sandbox_rule rules[] = {
 enum {
 	JOBS_MAX = 256, /* kept at a time; qmgr sends fewer */
 	RCPTS_MAX = PACKET_MAX / 12,
-	MESSAGE_MAX = DSN_FIXED + DSN_HEADER_MAX + 20 * PACKET_MAX,
+	MESSAGE_MAX = LIMIT_SMALL_BODY, /* queued takes no larger one */
 	OUT_MAX = MESSAGE_MAX + 64 * 1024
 };
 

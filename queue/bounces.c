@@ -15,6 +15,10 @@ enum {
 	OUT_MAX = 64,	  /* jobs out at a time */
 	AGAIN_MS = 30000, /* after a bounce that could not be queued */
 	JOB_ROOM = PACKET_MAX - 1024,
+	/* what the report may come to without the header: address and text
+	 * stand in it twice */
+	REPORT_ROOM = LIMIT_SMALL_BODY - 8 * 1024,
+	REPORT_OF_ONE = 256,
 	TEXT_OF_MANY = 200, /* of each text, when there are more than */
 	MANY = 20
 };
@@ -60,19 +64,20 @@ text_room(uint32_t failed)
 	return failed > MANY ? TEXT_OF_MANY : LIMIT_REPORT;
 }
 
-/* Gathers the failed recipients that fit into one packet. */
+/* Gathers the failed recipients that fit into one packet, and one report. */
 static void
 gather(struct bounce *b, struct work *w)
 {
 	const struct message *m = message_at(b->message);
 	size_t most = text_room(w->failed);
-	size_t bytes = names_str(m->sender).n;
+	size_t bytes = names_str(m->sender).n, report = 0;
 	for (uint32_t i = m->first; i != 0; i = rcpt_at(i)->sibling) {
 		struct rcpt *r = rcpt_at(i);
 		if (r->state != RCPT_FAILED || (r->flags & RCPT_BOUNCING) != 0)
 			continue;
 		bytes += 12 + names_str(r->name).n + most;
-		if (bytes > JOB_ROOM)
+		report += REPORT_OF_ONE + 2 * (names_str(r->name).n + most);
+		if (bytes > JOB_ROOM || report > REPORT_ROOM)
 			break;
 		r->flags |= RCPT_BOUNCING;
 		if (b->n == b->room) {

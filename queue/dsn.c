@@ -121,13 +121,15 @@ has_8bit(struct str s)
 }
 
 /* The header's lines, cut to a length that any host takes, and without the two
- * bytes that no message may hold. */
+ * bytes that no message may hold; as many as leave n bytes of room. */
 static void
-put_header(struct buf *out, struct str header)
+put_header(struct buf *out, struct str header, size_t n)
 {
 	struct str line;
 	while (str_line(&header, &line)) {
 		line = str_head(line, LINE_MAX_OUT);
+		if (buf_room(out) < line.n + 1 + n)
+			return;
 		for (size_t i = 0; i < line.n; i++) {
 			char c = line.p[i];
 			buf_putc(out, c == '\r' || c == '\0' ? '?' : c);
@@ -193,7 +195,7 @@ put_part(struct buf *out, struct str boundary, const char *type,
 }
 
 static void
-put_people_part(struct buf *out, const struct dsn *d)
+put_people_part(struct buf *out, const struct dsn *d, size_t most)
 {
 	buf_puts(out, "This is the mail system at ");
 	buf_put(out, d->me);
@@ -211,14 +213,14 @@ put_people_part(struct buf *out, const struct dsn *d)
 		buf_putc(out, '<');
 		buf_put(out, d->rcpts[i].address);
 		buf_puts(out, ">:\n   ");
-		put_folded(out, d->rcpts[i].text, 3);
+		put_folded(out, str_head(d->rcpts[i].text, most), 3);
 		buf_putc(out, '\n');
 	}
 	buf_puts(out, "The header of the message is attached.\n\n");
 }
 
 static void
-put_status_part(struct buf *out, const struct dsn *d)
+put_status_part(struct buf *out, const struct dsn *d, size_t most)
 {
 	buf_puts(out, "Reporting-MTA: dns; ");
 	buf_put(out, d->me);
@@ -233,7 +235,7 @@ put_status_part(struct buf *out, const struct dsn *d)
 		buf_puts(out, "\nAction: failed\nStatus: ");
 		buf_put(out, dsn_status(d->rcpts[i].text));
 		buf_puts(out, "\nDiagnostic-Code: smtp;");
-		put_folded(out, d->rcpts[i].text, 22);
+		put_folded(out, str_head(d->rcpts[i].text, most), 22);
 		buf_puts(out, "Last-Attempt-Date: ");
 		clock_put_rfc5322(out, d->now_us / 1000000);
 		buf_putc(out, '\n');
@@ -241,8 +243,9 @@ put_status_part(struct buf *out, const struct dsn *d)
 	buf_putc(out, '\n');
 }
 
-void
-dsn_put(struct buf *out, const struct dsn *d)
+/* Tells `most` bytes of each text. */
+static void
+put_report(struct buf *out, const struct dsn *d, size_t most)
 {
 	char space[128];
 	struct buf b = BUF_ON(space);
@@ -253,13 +256,24 @@ dsn_put(struct buf *out, const struct dsn *d)
 
 	put_top(out, d, boundary, eight);
 	put_part(out, boundary, "text/plain; charset=us-ascii", "");
-	put_people_part(out, d);
+	put_people_part(out, d, most);
 	put_part(out, boundary, "message/delivery-status", "");
-	put_status_part(out, d);
+	put_status_part(out, d, most);
 	put_part(out, boundary, "text/rfc822-headers",
 	    eight ? "\nContent-Transfer-Encoding: 8bit" : "");
-	put_header(out, header);
+	put_header(out, header, boundary.n + sizeof("\n----\n") - 1);
 	buf_puts(out, "\n--");
 	buf_put(out, boundary);
 	buf_puts(out, "--\n");
+}
+
+void
+dsn_put(struct buf *out, const struct dsn *d)
+{
+	static const size_t most[] = { SIZE_MAX, 100, 10 };
+
+	for (size_t i = 0; i == 0 || (i < N_ELEMENTS(most) && out->full); i++) {
+		buf_reset(out);
+		put_report(out, d, most[i]);
+	}
 }

@@ -31,7 +31,9 @@ struct dsn {
 	struct str head; /* the original's first bytes, any bytes */
 };
 
-/* Puts the whole message, LF lines, into out; full when it does not fit. */
+/* Puts the whole message, LF lines, into out, which is empty.  When there is
+ * not enough room, it has fewer lines of the header, and less of each text;
+ * full when not even that fits. */
 void dsn_put(struct buf *out, const struct dsn *);
 
 /* The header in these first bytes of a message: whole lines, without the empty

@@ -83,6 +83,12 @@ example(void)
 	};
 }
 
+/* of the original's header, and of its last line */
+enum {
+	SUBJECT = sizeof("Subject: dinner\n") - 1,
+	HEADER = SUBJECT + sizeof("From: <alice@crepes.fr>\n") - 1
+};
+
 static void
 word_for_word(void **state)
 {
@@ -101,12 +107,59 @@ full_at_every_size(void **state)
 	static char space[16384];
 	struct dsn d = example();
 	(void)state;
+	size_t fits = 0;
+
 	for (size_t cap = 0; cap < sizeof(golden) - 1; cap++) {
 		struct buf out = { .p = space, .cap = cap };
 		dsn_put(&out, &d);
-		assert_true(out.full);
 		assert_true(out.n <= cap);
+		if (!out.full && fits == 0)
+			fits = cap;
+		assert_true(out.full == (fits == 0));
 	}
+	/* all but the header, and two texts down to their first ten bytes */
+	assert_int_equal(
+	    fits, sizeof(golden) - 1 - HEADER - 2 * (bob.text.n - 10) - 2 * 4);
+}
+
+static void
+the_header_takes_what_room_is_left(void **state)
+{
+	static char space[16384];
+	static const char from[] = "\n\nFrom: <alice@crepes.fr>\n\n--";
+	struct dsn d = example();
+	(void)state;
+	for (size_t less = 0; less <= HEADER; less++) {
+		struct buf out = { .p = space,
+			.cap = sizeof(golden) - 1 - less };
+		dsn_put(&out, &d);
+		assert_false(out.full);
+		struct str s = buf_str(&out);
+		size_t tail = sizeof("\n--postern-0000000000001234-"
+				     "1400000400000000--\n") -
+			      1;
+		assert_memory_equal(
+		    s.p + s.n - tail, golden + sizeof(golden) - 1 - tail, tail);
+		assert_int_equal(
+		    memmem(s.p, s.n, "Subject: dinner", 15) != NULL, less == 0);
+		assert_int_equal(
+		    memmem(s.p, s.n, from, sizeof(from) - 1) != NULL,
+		    less > 0 && less <= SUBJECT);
+	}
+}
+
+static void
+less_of_a_text(void **state)
+{
+	static char space[16384];
+	struct buf out = { .p = space, .cap = sizeof(golden) - 1 - HEADER - 1 };
+	struct dsn d = example();
+	(void)state;
+	dsn_put(&out, &d);
+	assert_non_null(strstr(buf_cstr(&out),
+	    "<bob@hamburger.edu>:\n    5.1.1 mx.h\n\nThe header"));
+	assert_non_null(strstr(buf_cstr(&out),
+	    "Status: 5.1.1\nDiagnostic-Code: smtp; 5.1.1 mx.h\nLast"));
 }
 
 static void
@@ -171,6 +224,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(word_for_word),
 		cmocka_unit_test(full_at_every_size),
+		cmocka_unit_test(the_header_takes_what_room_is_left),
+		cmocka_unit_test(less_of_a_text),
 		cmocka_unit_test(statuses),
 		cmocka_unit_test(headers),
 		cmocka_unit_test(a_boundary_in_the_header_is_avoided),
