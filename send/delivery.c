@@ -336,7 +336,7 @@ send_message(void)
 	if (d.job.count == 0)
 		return CLIENT_READY;
 	struct client_job job = { .sender = d.job.sender,
-		.wire_size = scan.bytes + scan.lines,
+		.wire_size = dot_wire_size(&scan),
 		.eight_bit = (d.job.flags & JOB_EIGHT_BIT) != 0,
 		.dirty = scan.dirty };
 	enum client_action action =

@@ -17,6 +17,14 @@ dot_scan(struct dot_scan *scan, struct str piece)
 	scan->bytes += piece.n;
 	scan->lines += lines;
 	scan->dirty |= dirty > 0;
+	if (piece.n > 0)
+		scan->in_line = piece.p[piece.n - 1] != '\n';
+}
+
+uint64_t
+dot_wire_size(const struct dot_scan *scan)
+{
+	return scan->bytes + scan->lines + (scan->in_line ? 2 : 0);
 }
 
 bool

@@ -15,11 +15,15 @@ struct dot {
 /* What a look at the whole body told. */
 struct dot_scan {
 	uint64_t bytes, lines; /* lines: number of LF */
+	bool in_line;	       /* the last byte was not a line's end */
 	bool dirty;	       /* a CR or a NUL: must not be sent */
 };
 
 /* Adds a piece of the body. */
 void dot_scan(struct dot_scan *, struct str piece);
+/* What the message comes to on the wire, as SIZE counts it (RFC 1870 3): each
+ * line with CRLF, the last one too, no stuffed dots. */
+uint64_t dot_wire_size(const struct dot_scan *);
 
 /* The most that dot_encode makes of n bytes, and of the end. */
 #define DOT_ROOM(n) ((n)*2)

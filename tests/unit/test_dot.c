@@ -86,6 +86,10 @@ scan(void **state)
 	assert_int_equal(s.bytes, 7);
 	assert_int_equal(s.lines, 3);
 	assert_false(s.dirty);
+	assert_int_equal(dot_wire_size(&s), 7 + 3 + 2);
+	dot_scan(&s, STR("\n"));
+	dot_scan(&s, STR(""));
+	assert_int_equal(dot_wire_size(&s), 8 + 4);
 }
 
 /* The room that the header promises is enough for the worst body. */
