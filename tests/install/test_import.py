@@ -178,6 +178,23 @@ def test_what_postern_has_stays(places):
     assert (control / "databytes").read_text() == "1\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_users_link_leads_to_nobody_elses_mail(places):
+    """Root's own links are followed."""
+    pop = places[0] / "pop"
+    (pop / "example.com/bob/Maildir").symlink_to(pop / "victim")
+    os.lchown(pop / "example.com/bob/Maildir", 65533, 65533)
+    (pop / "victim/new").mkdir(parents=True)
+    (pop / "victim/new/4.x").write_text("Subject: secret\n\n")
+    (pop / "moved").symlink_to(pop / "eve")
+    assign = places[0] / "users/assign"
+    assign.write_text(assign.read_text().replace("/pop/eve:", "/pop/moved:"))
+    out = run(places, "--mail", code=1)
+    assert re.search(r"^none +Q/pop/example.com/bob/Maildir: a symbolic link .*", out, re.M), out
+    mail = places[1] / "var/mail/postern"
+    assert not list(mail.glob("**/4.x")) and list(mail.glob("**/3.x"))
+
+
 @pytest.mark.parametrize("args, said", [
     ([], "which DIR?"), (["/nonexistent"], "there is no /nonexistent/control"),
     (["--x"], "unknown option"), (["/a", "/b"], "more than one DIR")])
