@@ -82,6 +82,7 @@ static void
 on_own_error(struct str line)
 {
 	errors_keep(line);
+	written_ms = -WRITE_MS;
 	(void)errors_write();
 }
 

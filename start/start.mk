@@ -4,7 +4,8 @@ postern-start_OBJS := $(addprefix start/,start.o plan.o family.o links.o \
 	orphans.o notify.o passed.o errors.o)
 postern-listen_OBJS := $(addprefix start/,listen.o admit.o handover.o limit.o)
 
-TESTS += test_limit test_plan
+TESTS += test_limit test_plan test_errors
+test_errors_OBJS := tests/unit/test_errors.o start/errors.o
 test_plan_OBJS := tests/unit/test_plan.o start/plan.o
 test_limit_OBJS := tests/unit/test_limit.o start/limit.o start/endpoint.o
 FUZZ += fuzz_control
