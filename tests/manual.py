@@ -78,9 +78,12 @@ def unmdoc(lines):
 
 def readme_blocks(page="README.md"):
     """The indented blocks, with the heading above each."""
-    marks, body, begun, heading = [], [], 0, ""
+    marks, body, begun, heading, fenced = [], [], 0, "", False
     lines = (TOP / page).read_text().splitlines() + [""]
     for number, line in enumerate(lines, 1):
+        if line.startswith("```") or fenced:  # a drawing
+            fenced ^= line.startswith("```")
+            continue
         if line.startswith("    ") or body and not line and \
                 lines[number].startswith("    "):
             begun = begun or number

@@ -81,7 +81,8 @@ class Examples:
         for command in block.all("then"):
             self.do(command)
 
-    def all(self, blocks):
+    def all(self, blocks, meanwhile=lambda: None):
+        """meanwhile: while what stays is there."""
         try:
             for block in blocks:
                 if block.one("tested"):
@@ -93,6 +94,7 @@ class Examples:
                         self.run(block)
                     except AssertionError as e:
                         raise AssertionError(f"{block}: {e}") from e
+            meanwhile()
         finally:
             for p in self.stay:
                 if p.poll() is None:
@@ -107,6 +109,31 @@ def prepare(m):
     tool.write_text(SUITE)
     tool.chmod(0o755)
     return Examples(m, str(TOP))
+
+
+def password_in(said):
+    return re.search(r"made mailbox alice@example.org\n +its password: (\S+)", said)[1]
+
+
+# one message in over SMTP, and out over POP3
+CLIENT = """
+import poplib, smtplib, sys, time
+user, password = sys.argv[1:]
+with smtplib.SMTP("127.0.0.1", 25, "client.test", timeout=20) as s:
+    s.sendmail("x@elsewhere.test", [user], "Subject: hello\\r\\n\\r\\nhi\\r\\n")
+for i in range(200):
+    p = poplib.POP3("127.0.0.1", 110, timeout=20)
+    p.user(user), p.pass_(password)
+    found = len(p.list()[1])
+    p.quit()
+    if found: sys.exit(0)
+    time.sleep(0.1)
+sys.exit("no mail")
+"""
+
+
+def send_and_read(m, user, password):
+    m.client("/usr/bin/python3", "-c", CLIENT, user, password)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +159,81 @@ def test_page(machine, page):
     # what comes next finds it as it was
     assert "0 mistakes, 0 warnings" in shell(machine, "postern check")
     machine.wait("postern", "status", seconds=20)
+
+
+RECIPES = {"A mail server with POP3", "A host that only sends", "Behind tcpserver", "By hand"}
+
+
+def recipe(heading):
+    return [b for h, b in readme_blocks() if h == heading]
+
+
+def test_readme_has_no_other_blocks():
+    for heading, block in readme_blocks():
+        if heading not in RECIPES:
+            assert block.one("tested") or block.one("read"), block
+
+
+def test_recipe_of_a_mail_server():
+    with Machine() as m:
+        here = prepare(m)
+        install, *rest = recipe("A mail server with POP3")
+        password = password_in(here.do(install.text))
+        here.do("suite start")
+        assert len(rest) == 2
+        here.all(rest)
+        assert "192.0.2.0/24" in here.do("postern show relayclients")
+        send_and_read(m, "alice@example.org", password)
+        send_and_read(m, "bob@example.org", "a good password")
+
+
+def test_recipe_of_a_host_that_sends():
+    """smtp.example.org is a sink here, and nsd knows where."""
+    with Machine() as m:
+        here = prepare(m)
+        install, send = recipe("A host that only sends")
+        m.path("/root/zone").write_text(
+            "@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 127.0.0.1\nsmtp A 127.0.0.2\n")
+        m.path("/root/nsd.conf").write_text(
+            "server:\n port: 5300\n ip-address: 127.0.0.1\n username: root\n"
+            " database: \"\"\n pidfile: /run/nsd.pid\n xfrdfile: \"\"\n zonesdir: /root\n"
+            "remote-control:\n control-enable: no\n"
+            "zone:\n name: example.org\n zonefile: zone\n")
+        m.run("nsd", "-c", "/root/nsd.conf")
+        m.run("sh", "-c", "mkdir /root/sink; cd /root/sink && "
+              "setsid -f smtp-sink -u root -d m. 127.0.0.2:25 10 >/dev/null 2>&1")
+        here.run(install)
+        m.path("/etc/postern/resolvers").write_text("127.0.0.1@5300\n")
+        here.do("suite start && postern check")
+        here.run(send)
+        text = wait_for(lambda: [f.read_text() for f in m.path("/root/sink").iterdir()
+                                 if "It works." in f.read_text()], 20, "the message")[0]
+        assert "root@example.org" in text and "web.example.org" in text
+        # nothing of ours listens: the sink and nsd alone
+        assert set(re.findall(r"LISTEN +\d+ +\d+ +(\S+)", here.do("ss -Hltn"))) == {
+            "127.0.0.2:25", "127.0.0.1:5300"}
+        here.do("pkill nsd; pkill smtp-sink; suite stop")
+
+
+def test_recipe_behind_tcpserver():
+    with Machine() as m:
+        here = prepare(m)
+        install, smtp, pop3 = recipe("Behind tcpserver")
+        password = password_in(here.do(install.text))
+        here.do("suite start")
+
+        def use():
+            send_and_read(m, "alice@example.org", password)
+            assert "0 mistakes" in here.do("postern check")
+        here.all([smtp, pop3], use)
+
+
+def test_recipe_by_hand():
+    with Machine() as m:
+        m.run("mkdir", "-p", "/root/work")
+        block, = recipe("By hand")
+        Examples(m, str(TOP)).all(
+            [block], lambda: send_and_read(m, "alice@example.org", "a good password"))
 
 
 def test_page_of_setup():
