@@ -28,7 +28,8 @@ void check_warning(
 /* For control_on_mistake, where check_settings has told of them all. */
 void check_ignore(const char *file, unsigned line, const char *what);
 
-/* Every row of the layout (places.h): there, what it should be, owner, mode. */
+/* The roles' users, and every row of the layout (places.h): there, what it
+ * should be, owner, mode. */
 void check_places(struct check *);
 /* Every setting, by its kind and by its meaning. */
 void check_settings(struct check *, int control_dirfd);

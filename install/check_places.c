@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
- * check_places: every row of the layout against what is on the disk.  Contract
- * in check.h.
+ * check_places: the roles' users, and every row of the layout against what is
+ * on the disk.  Contract in check.h.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "common/io.h"
 #include "install/check.h"
 #include "install/places.h"
+#include "start/plan.h"
 
 enum { SAID = 1600, PATH_ROOM = 640 };
 
@@ -110,6 +111,9 @@ row_check(struct check *c, const struct place *p, const char *name)
 		else if (!owner_is_right(p, &st) ||
 			 !mode_is_right(p, st.st_mode))
 			owner_complain(c, p, path, &st);
+	} else if (errno == EACCES) {
+		check_warning(c, path, 0,
+		    "was not looked at (Permission denied): look as root");
 	} else if (errno != ENOENT && errno != ENOTDIR) {
 		check_mistake(c, path, 0, strerror(errno));
 	} else if (p->kind == PLACE_DIR && p->where != LAYOUT_RUN) {
@@ -147,6 +151,20 @@ others_check(struct check *c, const struct place *p)
 	closedir(d);
 }
 
+/* Without them postern-start does not start.  In a one-user suite it needs
+ * none.
+ */
+static void
+users_check(struct check *c)
+{
+	for (size_t i = 0; i < plan_role_count; i++)
+		if (geteuid() == 0 && getpwnam(plan_roles[i].user) == NULL)
+			check_say(c, CHECK_MISTAKE, "/etc/passwd", 0,
+			    "there is no user %s, and each role has one: run "
+			    "install/users, or install the package again",
+			    plan_roles[i].user);
+}
+
 /* Programs in a folder that they were built in belong to who built them. */
 static bool
 programs_are_installed(void)
@@ -165,6 +183,7 @@ check_places(struct check *c)
 {
 	bool installed = programs_are_installed();
 
+	users_check(c);
 	for (size_t i = 0; i < place_count; i++) {
 		const struct place *p = &places[i];
 		if (p->kind == PLACE_PROGRAM && !installed)

@@ -201,6 +201,15 @@ twice_check(struct check *c, int dir, const char *name)
 	table_free(t.seen);
 }
 
+/* What has its default is said of the file that this comes from, me; and that
+ * always, for it comes from the host else. */
+static bool
+is_there(int dir, const char *name)
+{
+	return strcmp(name, "me") == 0 || faccessat(dir, name, F_OK, 0) == 0 ||
+	       errno != ENOENT;
+}
+
 static void
 setting_check(struct check *c, int dir, const struct control_setting *s,
     const char *(*line)(struct str))
@@ -215,7 +224,8 @@ setting_check(struct check *c, int dir, const struct control_setting *s,
 		(void)control_number(dir, s->name, &number);
 		break;
 	case CONTROL_LINE:
-		if (control_line(dir, s->name, &b) < 0 || line == NULL)
+		if (!is_there(dir, s->name) ||
+		    control_line(dir, s->name, &b) < 0 || line == NULL)
 			break;
 		wrong = line(buf_str(&b));
 		if (wrong != NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  * plan: which roles there are, and which of them are linked (INTERNALS.md
- * "Processes" and "Links").  Only postern-start uses it.
+ * "Processes" and "Links").  postern-start runs them.  Public: `postern check`
+ * looks whether their users are there.
  */
 #ifndef PLAN_H
 #define PLAN_H

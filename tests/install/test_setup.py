@@ -84,6 +84,18 @@ def test_by_hand_and_the_log_is_rotated(machine):
     start = m.start("/usr/local/sbin/postern-start", "--log", log)
     m.wait("postern", "status")
     first_message(m, "by-hand")
+    # an ordinary user: what only root can see is no mistake
+    user = ["runuser", "-u", "nobody", "--"]
+    out = m.run(*user, "postern", "check")
+    assert "\n0 mistakes, " in out and "new: was not looked at (Permission denied): " in out, out
+    out = m.run(*user, "postern", "trace", "alice@example.org", code=111)
+    assert out == (f"postern trace: {log}: Permission denied: look as root, "
+                   "or as a member of its group\n")
+    m.run("userdel", "-f", "posternb")  # its role runs
+    assert "no user posternb, and each role has one: run install/users" in m.run(
+        "postern", "check", code=1)
+    m.run(TOP / "install/users")
+    assert "0 mistakes, 0 warnings" in m.run("postern", "check")
     out = m.setup("--uninstall", code=111)
     assert "the suite still runs (pid " in out and m.path("/usr/local/bin/postern").is_symlink()
     m.run("logrotate", "-f", "/etc/logrotate.d/postern")
@@ -215,8 +227,10 @@ def test_sendmail_is_taken_and_given_back(machine):
     m.run("rm", "-f", names[1])
     before = m.listing(*names)
     assert not m.path("/usr/local/sbin/sendmail").is_symlink()
-    for _ in 1, 2:
+    for again in False, True:
         out = m.setup(*WANTED, "--no-start", "--sendmail")
+        assert again or f"taken {names[0]} (the one before is {names[0]}.distrib)\n" in out, out
+        assert again or f"taken {names[1]}\n" in out, out
         for name in names:
             assert os.readlink(m.path(name)) == "/usr/local/libexec/postern/postern-sendmail"
     assert "as it was" in out and "sendmail" not in out.split("DNS")[0]

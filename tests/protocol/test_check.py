@@ -323,6 +323,13 @@ def test_gallery(folder, control, name):
     assert left == []
 
 
+def test_what_comes_from_me_is_said_of_me(folder, control):
+    write(control, {"me": "mail example\n"})
+    found = findings(folder, control)
+    assert [f[:2] for f in found if f[1] == M] == [("me:1", M)], found
+    assert all((control / f[0].split(":")[0]).exists() for f in found), found
+
+
 def test_files_of_the_wrong_kind(folder, control):
     (control / "databytes").mkdir()
     (control / "rcpthosts").unlink()
