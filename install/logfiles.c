@@ -149,8 +149,13 @@ logfiles_of_suite(void)
 		return NULL;
 	}
 	struct stat st;
-	if (stat(target, &st) == 0 && S_ISREG(st.st_mode))
+	bool there = stat(target, &st) == 0;
+	if (there && S_ISREG(st.st_mode))
 		return target;
+	if (!there && errno == EACCES) {
+		(void)complain(target, said(EACCES));
+		return NULL;
+	}
 	fputs("postern trace: the suite's log does not go to a file: give it "
 	      "with --log FILE, or pipe it in, as in\n"
 	      "    journalctl -o cat -u postern | postern trace --log - ...\n",
