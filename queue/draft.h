@@ -23,6 +23,7 @@ struct draft {
 	char verdict;	 /* 'K' until something is wrong */
 	const char *why; /* the text to 'Z' and 'D' */
 	bool bounce;	 /* may use the journal's reserve */
+	bool of_user;	 /* of this host: leaves the last room to others */
 	bool has_sender;
 	bool dropped; /* it is that file of the drop box */
 	uint64_t drop_key;

@@ -13,7 +13,8 @@ enum {
 	ROOM_WAIT_MS = 20000,
 	LOOK_EVERY_MS = 1000,
 	COMPLAIN_EVERY_MS = 60000,
-	FAILURES_MAX = 2
+	FAILURES_MAX = 2,
+	USERS_TIMES = 2 /* the floor, for this host's users */
 };
 
 static const char short_of_space[] = "4.3.1 Spool is short of space";
@@ -22,7 +23,7 @@ static const char ring_full[] = "4.3.1 Spool is full, try again later";
 static struct spool *spool;
 static struct room_limits limits;
 static bool broken; /* two writes failed in a row */
-static bool is_short;
+static enum shortage { NONE, FOR_USERS, FOR_ALL } shortage;
 static int64_t next_look, next_complaint;
 
 void
@@ -49,6 +50,18 @@ complain(const char *event, uint64_t have, uint64_t want)
 	LOG(ERROR, event, F_NUM("have", have), F_NUM("want", want));
 }
 
+/* What is short, said once a minute. */
+static enum shortage
+compare(const char *event, uint64_t have, uint64_t floor)
+{
+	uint64_t for_users = floor * USERS_TIMES;
+
+	if (have >= for_users)
+		return NONE;
+	complain(event, have, have < floor ? floor : for_users);
+	return have < floor ? FOR_ALL : FOR_USERS;
+}
+
 void
 room_look(void)
 {
@@ -62,16 +75,24 @@ room_look(void)
 		return;
 	}
 	uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	bool few_bytes = bytes < limits.floor_bytes;
+	enum shortage before = shortage;
+	shortage = compare("few-bytes", bytes, limits.floor_bytes);
 	/* f_files is 0 where the file system makes inodes as it goes */
-	bool few_inodes = v.f_files > 0 && v.f_favail < limits.floor_inodes;
-	if (few_bytes)
-		complain("few-bytes", bytes, limits.floor_bytes);
-	else if (few_inodes)
-		complain("few-inodes", v.f_favail, limits.floor_inodes);
-	else if (is_short)
+	enum shortage inodes =
+	    v.f_files == 0
+		? NONE
+		: compare("few-inodes", v.f_favail, limits.floor_inodes);
+	if (shortage < inodes)
+		shortage = inodes;
+	if (shortage == NONE && before != NONE)
 		LOG(INFO, "space-again", F_NUM("bytes", bytes));
-	is_short = few_bytes || few_inodes;
+}
+
+/* A local user who fills the disk stops no mail but his and his like's. */
+static bool
+is_short(const struct draft *d)
+{
+	return shortage >= (d->of_user ? FOR_USERS : FOR_ALL);
 }
 
 static bool
@@ -87,7 +108,7 @@ has_room(const struct draft *d)
 bool
 room_must_wait(struct draft *d)
 {
-	if (d->verdict != 'K' || broken || is_short || has_room(d))
+	if (d->verdict != 'K' || broken || is_short(d) || has_room(d))
 		return false;
 	int64_t now = clock_mono_ms();
 	if (d->waits_since == 0)
@@ -100,7 +121,7 @@ room_refusal(const struct draft *d)
 {
 	if (broken)
 		return ROOM_FAILED;
-	if (is_short && !d->bounce)
+	if (is_short(d) && !d->bounce)
 		return short_of_space;
 	if (has_room(d) || spool->journal.iov_count > 0)
 		return NULL;

@@ -8,7 +8,8 @@
 #include "queue/draft.h"
 
 struct room_limits {
-	/* of the disk; below them no new mail is taken */
+	/* of the disk; below them no new mail is taken, and below twice as much
+	 * none of this host's users */
 	uint64_t floor_bytes, floor_inodes;
 };
 

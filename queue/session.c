@@ -106,8 +106,10 @@ draft_of(struct session *s)
 {
 	if (s->draft == NULL) {
 		s->draft = draft_new(s->stream);
-		if (s->draft != NULL)
-			s->draft->bounce = s->kind == SESSION_BOUNCE;
+		if (s->draft == NULL)
+			return NULL;
+		s->draft->bounce = s->kind == SESSION_BOUNCE;
+		s->draft->of_user = s->of_user || s->kind == SESSION_PICKUP;
 	}
 	return s->draft;
 }

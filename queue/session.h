@@ -20,6 +20,7 @@ struct session {
 	struct stream *stream; /* given to its drafts */
 	enum session_kind kind;
 	bool relay;	     /* may send to anywhere */
+	bool of_user;	     /* of this host, and not root */
 	bool may_tell_facts; /* its first frame may be `P` */
 	bool may_drop;	     /* pickup has said which files it has */
 	bool large;	     /* a message goes to a file: wait for it */

@@ -323,6 +323,7 @@ open_local(int fd, uid_t uid)
 	s->uid = uid;
 	s->seen_ms = clock_mono_ms();
 	s->session.may_tell_facts = tellers_may_tell(uid);
+	s->session.of_user = !s->session.may_tell_facts;
 	/* a local user may send anywhere; posternd, posternf if they say so */
 	s->session.relay = !tellers_has(uid);
 	s->older = newest_local;

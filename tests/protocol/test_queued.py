@@ -887,6 +887,14 @@ def test_a_full_disk_refuses_and_recovers():
             q, l = Qmgr(w).index(), Listen(w)
             s = l.session()
             assert s.post("", [RCPT], b"x")[0] == "K"
+            # local users leave the last room to others
+            with open(mount + "/filler", "wb") as f:
+                f.write(b"x" * (1200 << 10))
+            time.sleep(1.2)
+            assert s.post("", [RCPT], b"x")[0] == "K"
+            door = [dial(w, uid) for uid in (65534, 0)]
+            assert door[0].post("", [RCPT], b"x")[1][:5] == "4.3.1"
+            assert door[1].post("", [RCPT], b"x")[0] == "K"
             with open(mount + "/filler", "wb") as f:
                 f.write(b"x" * (2500 << 10))
             time.sleep(1.2)
