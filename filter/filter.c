@@ -42,9 +42,10 @@ static const struct sandbox_rule rules[] = {
 };
 
 static const char help[] =
-    "usage: postern-filter (started by postern-start)\n"
+    "usage: postern-filter\n\n"
     "Runs the program of control/filter for each message that comes over\n"
-    "SMTP, before it is queued; see postern-filter(8).\n";
+    "SMTP, before it is queued.  Run by postern-start; see "
+    "postern-filter(8).\n";
 
 enum {
 	MESSAGE_SLACK = 65536, /* trace headers beyond databytes */

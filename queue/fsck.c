@@ -68,7 +68,7 @@ static const char help[] =
     "\n"
     "Exit status: 0 clean, 1 mended, 4 something is left to mend (also:\n"
     "found, without --repair), 8 the check could not be done, 16 wrong\n"
-    "usage.\n";
+    "usage.  See postern-fsck(8).\n";
 
 enum { LOCK_TRIES = 50 };
 

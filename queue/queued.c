@@ -55,8 +55,9 @@ static const struct sandbox_rule rules[] = {
 };
 
 static const char help[] =
-    "usage: postern-queued (started by postern-start)\n"
-    "Makes accepted mail durable in the spool and tells postern-qmgr of it.\n";
+    "usage: postern-queued\n\n"
+    "Makes accepted mail durable in the spool.  Run by postern-start; see\n"
+    "postern-queued(8).\n";
 
 enum { MESSAGE_SLACK = 65536 }; /* trace headers beyond databytes */
 

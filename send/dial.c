@@ -112,8 +112,9 @@ main(int argc, char **argv)
 	static const struct role role = {
 		.name = "dial",
 		.user = "posternc",
-		.help = "postern-dial: connects to mail hosts; run by "
-			"postern-start\n",
+		.help = "usage: postern-dial\n\n"
+			"Connects to mail hosts.  Run by postern-start; see "
+			"postern-dial(8).\n",
 		.on_link = on_link,
 		.on_reload = reload,
 	};

@@ -422,8 +422,9 @@ static bool
 read_arguments(int argc, char **argv)
 {
 	struct str mode = argc > 1 ? str_of(argv[1]) : STR("");
-	args_answer(mode, "postern-local: puts mail into Maildirs; run by "
-			  "postern-become\n");
+	args_answer(mode, "usage: postern-local\n\n"
+			  "Delivers into Maildirs.  Run by postern-become; "
+			  "see postern-local(8).\n");
 	bool runs_programs = str_eq(mode, STR("programs")) && argc == 4;
 	if (!runs_programs && !(str_eq(mode, STR("template")) && argc == 2))
 		die(EXITCODE_PERMANENT,

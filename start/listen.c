@@ -392,8 +392,9 @@ int
 main(int argc, char **argv)
 {
 	static struct role role = { .user = "posternl",
-		.help = "usage: postern-listen smtp|pop3\n"
-			"Accepts connections; run by postern-start.\n",
+		.help = "usage: postern-listen smtp|pop3\n\n"
+			"Accepts connections.  Run by postern-start; see "
+			"postern-listen(8).\n",
 		.on_link = on_link,
 		.on_reload = on_reload };
 	static const struct sandbox_dir dirs[] = { { .fd = ROLE_FD_CONTROL } };

@@ -29,9 +29,10 @@
 #include "start/sockets.h"
 
 static const char help[] =
-    "usage: postern-start [--log FILE]\n"
+    "usage: postern-start [--log FILE]\n\n"
     "Runs the mail suite until SIGTERM; SIGHUP: read the configuration again.\n"
-    "Log lines go to standard error, or are appended to FILE.\n";
+    "Log lines go to standard error, or are appended to FILE.\n"
+    "See postern-start(8).\n";
 
 static struct family family;
 static struct watch signals;

@@ -210,8 +210,9 @@ before_wait(void)
 static const struct role role = {
 	.name = "userd",
 	.user = "posternu",
-	.help = "postern-userd: answers who exists and who may log in.\n"
-		"Run by postern-start; see postern-userd(8).\n",
+	.help = "usage: postern-userd\n\n"
+		"Answers who exists and who may log in.  Run by "
+		"postern-start; see\npostern-userd(8).\n",
 	.on_link = on_link,
 	.on_reload = on_reload,
 };

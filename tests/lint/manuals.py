@@ -110,6 +110,11 @@ def covers(options, wanted):
 
 
 def check_options(name, text, help_text):
+    number = name.rsplit(".", 1)[1]
+    if not help_text.startswith("usage: "):
+        mind(name, "--help does not begin with its usage")
+    if number == "8" and not re.search(name[:-2] + r"\(8\)", help_text):
+        mind(name, "--help does not name this page")
     # an example in brackets is of another command
     said = synopsis(re.sub(r"\(postern [^)]*\)", "", help_text)) - ALWAYS
     everywhere, own = written(text)
