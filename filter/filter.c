@@ -38,7 +38,6 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(openat, "control files, at a reload"),
 	ALLOW(newfstatat, "control files"),
 	ALLOW(fstat, "control files"),
-	ALLOW(lseek, "reading control files"),
 };
 
 static const char help[] =

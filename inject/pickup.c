@@ -31,7 +31,6 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(newfstatat, "what a file is, before it is opened"),
 	ALLOW(fstat, "what it is that was opened"),
 	ALLOW(getdents64, "what is there"),
-	ALLOW(lseek, "reading folders"),
 	ALLOW_IF(fcntl, 2, F_SETFD, "reading folders"),
 	ALLOW(flock, "whether a writer lives"),
 	ALLOW(renameat2, "new to work, work to bad"),

@@ -36,7 +36,6 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(openat, "control files, on reload (Landlock: only those)"),
 	ALLOW(fstat, "control files"),
 	ALLOW(newfstatat, "control files"),
-	ALLOW(lseek, "control files"),
 };
 
 enum {

@@ -35,8 +35,6 @@ struct localtemplate_user localtemplate_serve(void);
 #define ALLOW_LOCALTEMPLATE                                                    \
 	ALLOW_IF(                                                              \
 	    clone, 1, CLONE_PARENT | SIGCHLD, "template: a child a user"),     \
-	    ALLOW_IF(                                                          \
-		fcntl, 2, F_DUPFD_CLOEXEC, "template: place descriptors"),     \
 	    ALLOW(dup3, "template: place descriptors"),                        \
 	    ALLOW(close_range, "template: the child drops become's link"),     \
 	    ALLOW(getuid, "template: who am I"),                               \
