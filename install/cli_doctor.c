@@ -171,7 +171,7 @@ cli_doctor(int argc, char **argv)
 	doctor_facts(&d, dir, o.out);
 	checks(dir);
 	doctor_service(&d);
-	doctor_other_mta();
+	doctor_other_mta(&d);
 	doctor_clock();
 	doctor_disk();
 	doctor_hosts_file(&d);

@@ -49,6 +49,8 @@ struct doctor {
 	struct ip sending[DOCTOR_ADDRESSES];
 	size_t sending_count;
 	bool listens_25;       /* smtplisten names port 25 */
+	bool leaves_25;	       /* it says none: to others, or to nobody */
+	bool held_25;	       /* somebody listens there (doctor_other_mta) */
 	bool no_dns;	       /* it does not answer (doctor_names) */
 	bool runs;	       /* the suite does */
 	char out[DOCTOR_NAME]; /* whose MX is connected to; empty: none */
@@ -65,7 +67,7 @@ void doctor_clock(void);
 void doctor_disk(void);
 void doctor_hosts_file(const struct doctor *);
 void doctor_service(const struct doctor *);
-void doctor_other_mta(void);
+void doctor_other_mta(struct doctor *);
 
 /* doctor_dns.c: names, in the sandbox. */
 void doctor_names(struct doctor *);

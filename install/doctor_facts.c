@@ -60,6 +60,7 @@ on_listen(void *arg, struct str line, unsigned number)
 	struct endpoint e;
 
 	(void)number;
+	d->leaves_25 = endpoint_is_none(line);
 	if (endpoint_parse(line, &e) && e.port == SMTP_PORT &&
 	    !ownaddr_is_loopback(&e.ip))
 		d->listens_25 = true;

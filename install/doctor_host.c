@@ -200,13 +200,34 @@ doctor_service(const struct doctor *d)
 
 /* ---- who has port 25 ---- */
 
+static void
+port_25_others(const struct doctor *d, const char *name, int pid)
+{
+	if (d->leaves_25) {
+		doctor_say(DOCTOR_OK, "port-25",
+		    "%s (pid %d) listens there, and control/smtplisten says "
+		    "none",
+		    name, pid);
+		return;
+	}
+	doctor_say(
+	    DOCTOR_FAIL, "port-25", "%s (pid %d) listens there", name, pid);
+	doctor_fix("stop it for good, and see that nothing needs it:");
+	if (access("/run/systemd/system", F_OK) == 0)
+		doctor_type("systemctl disable --now %s", name);
+	else
+		doctor_type("kill %d", pid);
+}
+
 void
-doctor_other_mta(void)
+doctor_other_mta(struct doctor *d)
 {
 	char name[64];
 	int pid = 0;
+	enum portholder holder = portholder_find(25, name, sizeof(name), &pid);
 
-	switch (portholder_find(25, name, sizeof(name), &pid)) {
+	d->held_25 = holder != PORTHOLDER_NONE;
+	switch (holder) {
 	case PORTHOLDER_NONE:
 		doctor_say(DOCTOR_OK, "port-25", "nothing else listens there");
 		return;
@@ -218,13 +239,7 @@ doctor_other_mta(void)
 		doctor_say(DOCTOR_OK, "port-25", "is Postern's");
 		return;
 	case PORTHOLDER_OTHER:
-		doctor_say(DOCTOR_FAIL, "port-25", "%s (pid %d) listens there",
-		    name, pid);
-		doctor_fix("stop it for good, and see that nothing needs it:");
-		if (access("/run/systemd/system", F_OK) == 0)
-			doctor_type("systemctl disable --now %s", name);
-		else
-			doctor_type("kill %d", pid);
+		port_25_others(d, name, pid);
 		return;
 	}
 }

@@ -144,7 +144,13 @@ doctor_port_in(const struct doctor *d)
 {
 	struct ip list[DOCTOR_ADDRESSES];
 
-	if (!d->listens_25) {
+	if (d->leaves_25 && !d->held_25) {
+		doctor_say(DOCTOR_SKIP, "port-in",
+		    "control/smtplisten says none, and nobody else listens on "
+		    "port 25: no mail comes in from other hosts");
+		return;
+	}
+	if (!d->listens_25 && !d->leaves_25) {
 		doctor_say(DOCTOR_WARN, "port-in",
 		    "control/smtplisten has no port 25, the only one that "
 		    "other hosts use");

@@ -26,6 +26,8 @@ SOUND = {
     "pop3listen": "127.0.0.1:2110\n",
     "users/users": f"alice@example.org:{HASH}:example.org/alice\n",
     "users/relayrcpts": "@relayed.test\n",
+    "tcp.smtp": ":allow\n",  # postern-smtpd(8), behind tcpserver
+    "tcp.smtp.cdb": "",
 }
 
 # (file and line, kind, text)

@@ -284,6 +284,24 @@ def test_another_mta_has_port_25(world):
     assert has(found, "port-in", "ok", "220 ?[31mhere", "nc -w 10 mail.good")
 
 
+def test_port_25_is_left_to_others_or_to_nobody(world):
+    """Behind tcpserver, and on a host that only sends."""
+    world.put(smtplisten="none")
+    try:
+        found = world.findings()
+        other = Greeter("5.6.7.8")
+        try:
+            behind = world.findings()
+        finally:
+            other.close()
+    finally:
+        world.begin()
+    assert has(found, "port-25", "ok", "nothing else listens there", None), found
+    assert has(found, "port-in", "skip", "no mail comes in from other hosts", None), found
+    assert has(behind, "port-25", "ok", "listens there, and control/smtplisten", None), behind
+    assert has(behind, "port-in", "ok", "5.6.7.8 answers on port 25", "nc -w 10 "), behind
+
+
 def test_settings_that_are_wrong(world):
     world.put(databytes="many", helohost="nowhere.test",
               postmaster="nobody@good.test", smtplisten="127.0.0.1:2525",
