@@ -21,7 +21,9 @@
 #include "inject/dropname.h"
 
 enum {
-	BAD_MAX = 100,	/* kept in bad/ of what is no message */
+	BAD_MAX = 100, /* kept in bad/ of what is no message */
+	SAY_MAX = 200, /* lines about such ones, in */
+	SAY_MS = 60000,
 	LEFT_MAX = 64,	/* entries that cannot be moved: said once each */
 	STALE_S = 60,	/* a writer without a lock has died */
 	WORK_NAME = 32, /* 16 digits, a dot, a user's number, NUL */
@@ -190,6 +192,47 @@ remove_entry(int dirfd, const char *name)
 	       unlinkat(dirfd, name, AT_REMOVEDIR) == 0;
 }
 
+static int64_t say_until;
+static unsigned said, unsaid;
+
+static void
+begin_saying_anew(void)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < say_until)
+		return;
+	if (unsaid > 0)
+		LOG(ERROR, "drop-bad-more", F_NUM("lines", unsaid));
+	say_until = now + SAY_MS;
+	said = unsaid = 0;
+}
+
+bool
+boxfiles_may_say(void)
+{
+	begin_saying_anew();
+	if (said == SAY_MAX) {
+		unsaid++;
+		return false;
+	}
+	said++;
+	return true;
+}
+
+static void
+say_bad(const char *name, const char *why, struct str kept, int error)
+{
+	if (!boxfiles_may_say())
+		return;
+	if (error == 0)
+		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
+		    F_STR("kept", kept));
+	else
+		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
+		    F_STR("kept", kept), F_ERRNO(error));
+}
+
 enum aside {
 	ASIDE_KEEP, /* however much is there already */
 	ASIDE_FEW,  /* not too many of them */
@@ -206,14 +249,11 @@ put_aside(int dirfd, const char *name, const char *why, enum aside how)
 	    how == ASIDE_KEEP || (how == ASIDE_FEW && bad_count < BAD_MAX);
 
 	if (keep && move_to_bad(dirfd, name, &kept) == 0)
-		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
-		    F_STR("kept", buf_str(&kept)));
+		say_bad(name, why, buf_str(&kept), 0);
 	else if (how != ASIDE_KEEP && remove_entry(dirfd, name))
-		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
-		    F_TEXT("kept", "no: removed"));
+		say_bad(name, why, STR("no: removed"), 0);
 	else if (errno != ENOENT && (dirfd != new_fd || is_news(name)))
-		LOG(ERROR, "drop-bad", F_TEXT("file", name), F_TEXT("why", why),
-		    F_TEXT("kept", "where it is"), F_ERRNO(errno));
+		say_bad(name, why, STR("where it is"), errno);
 }
 
 /* ---- work/ ---- */

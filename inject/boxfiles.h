@@ -53,4 +53,8 @@ int boxfiles_read(const struct boxfile *, uint64_t *size);
  * be: the next pickup goes on from what is there. */
 void boxfiles_end(const struct boxfiles *);
 
+/* May a line about a file that is no message be logged?  Whoever puts nonsense
+ * there as fast as he can is not to fill the disk with our log. */
+bool boxfiles_may_say(void);
+
 #endif

@@ -154,8 +154,9 @@ next_file(enum boxfile_state state)
 static void
 drop_file(const char *why)
 {
-	LOG(WARN, "drop-file", F_NUM("uid", current()->uid),
-	    F_TEXT("why", why));
+	if (boxfiles_may_say())
+		LOG(WARN, "drop-file", F_NUM("uid", current()->uid),
+		    F_TEXT("why", why));
 	frame_put(&self.out, 'X', STR(""));
 	next_file(BOXFILE_BAD);
 }
