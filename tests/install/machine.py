@@ -32,7 +32,8 @@ ip link set lo up
 rm -rf etc/postern var/spool/postern* var/mail/postern var/log/postern etc/sv/postern \
 	usr/local/libexec/postern usr/libexec/postern
 if [ "$4" = no ]; then
-	exec chroot . sh -c 'echo ready; exec sleep 600'
+	# an init that waits for whoever is left
+	exec chroot . sh -c 'echo ready; sleep 600 & wait'
 fi
 mount -t tmpfs tmpfs sys
 mkdir -p sys/fs/cgroup
