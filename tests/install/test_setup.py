@@ -84,6 +84,14 @@ def test_by_hand_and_the_log_is_rotated(machine):
     start = m.start("/usr/local/sbin/postern-start", "--log", log)
     m.wait("postern", "status")
     first_message(m, "by-hand")
+    # a setting is taken into use, programs are the postmaster's to
+    more = [*WANTED, "--supervisor", "none"]
+    assert "had it read the settings" in m.setup(*more, "--domain", "example.com")
+    m.wait("sh", "-c", "postern why postmaster@example.com | grep -q ^accepted.*yes")
+    m.run("sh", "-c", "cd /usr/local/libexec/postern && cp postern-dnsd x && "
+          "echo >>x && mv x postern-dnsd")
+    out = m.setup(*more)
+    assert re.search(r"  - restart it, .*: kill \d+, and when .*: setsid ", out), out
     # an ordinary user: what only root can see is no mistake
     user = ["runuser", "-u", "nobody", "--"]
     out = m.run(*user, "postern", "check")
@@ -225,12 +233,15 @@ def test_sendmail_is_taken_and_given_back(machine):
              "/usr/bin/newaliases"]
     m.run("sh", "-c", "rm -f $0 && printf x >$0 && chmod 755 $0", names[0])
     m.run("rm", "-f", names[1])
+    m.path("/etc/aliases").write_text("root: alice@example.org\n")
     before = m.listing(*names)
     assert not m.path("/usr/local/sbin/sendmail").is_symlink()
     for again in False, True:
         out = m.setup(*WANTED, "--no-start", "--sendmail")
         assert again or f"taken {names[0]} (the one before is {names[0]}.distrib)\n" in out, out
         assert again or f"taken {names[1]}\n" in out, out
+        assert again == ("/etc/aliases, too: newaliases" not in out), out
+        m.run("newaliases")
         for name in names:
             assert os.readlink(m.path(name)) == "/usr/local/libexec/postern/postern-sendmail"
     assert "as it was" in out and "sendmail" not in out.split("DNS")[0]
@@ -240,6 +251,7 @@ def test_sendmail_is_taken_and_given_back(machine):
     m.setup("--uninstall")
     assert m.listing(*names) == before
     assert "postern" not in m.run("dpkg-divert", "--list", "*sendmail*")
+    m.run("rm", "/etc/aliases", "/etc/postern/users/aliases.imported")
 
 
 def test_uninstall_leaves_nothing_but_what_is_the_users(machine):
