@@ -53,6 +53,8 @@ check_channel(void)
 }
 
 static pid_t own_pid;
+/* a terminal's Ctrl-C and hang-up are for start alone */
+static const int ignored[] = { SIGPIPE, SIGINT, SIGHUP };
 
 /* Start keeps the last ones.  A child that this role forks has no channel, or
  * something else under that number. */
@@ -79,12 +81,20 @@ role_init(const struct role *role, int argc, char **argv)
 	privs_require(role->user);
 	own_pid = getpid();
 	log_on_error(tell_error);
-	/* a terminal's Ctrl-C and hang-up are for start alone */
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    signal(SIGINT, SIG_IGN) == SIG_ERR ||
-	    signal(SIGHUP, SIG_IGN) == SIG_ERR)
-		die(EXITCODE_TEMPORARY, "signal", errno);
+	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
+		if (signal(ignored[i], SIG_IGN) == SIG_ERR)
+			die(EXITCODE_TEMPORARY, "signal", errno);
 	loop_init();
+}
+
+void
+role_undo_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
+		(void)signal(ignored[i], SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static void

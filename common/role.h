@@ -41,6 +41,9 @@ struct role {
  * (100), right user, log, loop, layout.  Dies (100) when the descriptors above
  * are not there, saying that postern-start runs this program. */
 void role_init(const struct role *, int argc, char **argv);
+/* In a child that is to run another program: it shall not inherit the signals
+ * that a role ignores or blocks. */
+void role_undo_signals(void);
 /* Puts the channel under watch.  Exits the process when start goes away.
  * After sandbox_enter; tells start that the role is ready. */
 void role_ready(void);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/role.h"
 #include "filter/fence.h"
 
 enum {
@@ -94,18 +95,6 @@ limit_all(const struct supervise *s)
 		limit(RLIMIT_NPROC, s->processes);
 }
 
-static void
-reset_signals(void)
-{
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGHUP };
-	sigset_t none;
-
-	sigemptyset(&none);
-	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
-		(void)signal(ignored[i], SIG_DFL);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* What layout_init was told. */
 static struct str
 root_of_suite(void)
@@ -175,7 +164,7 @@ program_become(const struct supervise *s, int said_fd, int report_fd)
 	    chdir("/") < 0 || fence_enter() < 0)
 		give_up(path, strerror(errno));
 	umask(0077);
-	reset_signals();
+	role_undo_signals();
 	limit_all(s);
 	execve(path, s->command->argv, environment(s));
 	give_up(path, strerror(errno));

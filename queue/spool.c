@@ -166,12 +166,15 @@ clean(struct spool *s, uint32_t *number)
 	*number = 0;
 }
 
-/* A change that is durable in segment number has to get into slot's file. */
+/* A change that is durable in segment number has to get into slot's file, if it
+ * has one or is about to. */
 static void
 soil(struct spool *s, uint32_t slot, uint32_t number)
 {
 	struct ledger_entry *e = ledger_at(&s->ledger, slot);
 	bool waits = e->dirty != 0;
+	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) == 0)
+		return;
 	if (waits && e->dirty <= number)
 		return; /* for an older change already */
 	/* recovery learns last what bounces finished: that may be older */
@@ -253,8 +256,7 @@ spool_mark(struct spool *s, uint64_t id, uint32_t idx, uint32_t number)
 	if (!ledger_set_done(e, idx))
 		return false;
 	bool busy = (e->flags & LEDGER_BUSY) != 0;
-	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
-		soil(s, slot, number);
+	soil(s, slot, number);
 	if (e->left > 0)
 		return true;
 	if (!s->recovering)
@@ -285,8 +287,7 @@ spool_hold(struct spool *s, uint64_t id, bool held, uint32_t number)
 	if (e->left == 0)
 		return false;
 	spool_park(e, held);
-	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
-		soil(s, slot, number);
+	soil(s, slot, number);
 	return true;
 }
 
@@ -317,8 +318,7 @@ spool_replace(struct spool *s, uint64_t id, struct str content, uint32_t number)
 	}
 	/* this cannot end the message: there are new recipients */
 	(void)ledger_set_done(e, r.idx);
-	if ((e->flags & (LEDGER_FILE | LEDGER_NAMED | LEDGER_BUSY)) != 0)
-		soil(s, slot, number);
+	soil(s, slot, number);
 	return true;
 }
 

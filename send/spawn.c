@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/exitcode.h"
+#include "common/role.h"
 #include "send/enter.h"
 
 struct failure {
@@ -30,17 +30,6 @@ give_up(int status_fd, enum enter_step step)
 	if (write(status_fd, &f, sizeof(f)) < 0)
 		_exit(EXITCODE_PERMANENT);
 	_exit(EXITCODE_TEMPORARY);
-}
-
-static void
-reset_signals(void)
-{
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGHUP };
-	sigset_t none;
-	sigemptyset(&none);
-	for (size_t i = 0; i < N_ELEMENTS(ignored); i++)
-		(void)signal(ignored[i], SIG_DFL);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static bool
@@ -98,7 +87,7 @@ run(const struct spawn *s, const struct account *a, int status_fd)
 {
 	enum enter_step failed = ENTER_USER;
 	int fds[SPAWN_FDS];
-	reset_signals();
+	role_undo_signals();
 	memcpy(fds, s->fds, sizeof(fds));
 	if (fds[SPAWN_BASE] == SPAWN_OWN)
 		fds[SPAWN_BASE] = enter_account(

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include "common/io.h"
 #include "common/log.h"
 
 static int manager_fd = -1;
@@ -28,10 +29,12 @@ notify_init(const char *path)
 	if (!b.full)
 		manager_fd = socket(
 		    AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (manager_fd < 0 ||
-	    connect(manager_fd, (const struct sockaddr *)&sa, (socklen_t)n) < 0)
+	if (manager_fd < 0 || connect(manager_fd, (const struct sockaddr *)&sa,
+				  (socklen_t)n) < 0) {
 		LOG(ERROR, "notify", F_TEXT("socket", path), F_ERRNO(errno),
 		    F_TEXT("do", "unset NOTIFY_SOCKET, or use Type=notify"));
+		io_close(&manager_fd); /* once is enough */
+	}
 }
 
 static size_t
