@@ -61,6 +61,8 @@ def check_form(name, text):
     for section in EVERY + (PROGRAM if number in "18" else []):
         if not have.get(section, "").strip():
             mind(name, f"has no {section}")
+    if ".It 0\n" not in have.get("EXIT STATUS", ".It 0\n"):
+        mind(name, "EXIT STATUS is no list of codes")
     order = [ORDER.index(s) if s in ORDER else mind(name, f"{s}: no section of ours")
              for s in have]
     order = [n for n in order if n is not None]
