@@ -226,9 +226,36 @@ def check_settings():
         mind("common/control.c", "no table was found")
 
 
+# ---- the other documents ----
+
+def anchor(heading):
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def check_documents():
+    commands = re.findall(r"^  ([a-z-]+) ", run(BIN / "postern", "--help"), re.M)
+    for path in sorted(TOP.glob("*.md")):
+        text = path.read_text()
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            name, _, part = link.partition("#")
+            to = TOP / name if name else path
+            if "://" in link:
+                continue
+            if not to.exists():
+                mind(path.name, f"refers to {name}, which is not there")
+            elif part and part not in map(anchor, re.findall(
+                    r"^#+ (.*)$", to.read_text(), re.M)):
+                mind(path.name, f"refers to {link}, and there is no such heading")
+        for command in re.findall(r"`postern ([a-z-]+)", text):
+            if command not in commands and not (BIN / f"postern-{command}").exists() \
+                    and f"postern-{command}.8" not in SCRIPTS:
+                mind(path.name, f"says postern {command}, which is no command")
+
+
 for page_name, path in PAGES.items():
     check_form(page_name, path.read_text())
 check_programs()
 check_settings()
+check_documents()
 print("\n".join(minded))
 sys.exit(bool(minded))
