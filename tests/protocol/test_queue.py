@@ -162,6 +162,7 @@ def test_signals_that_qmail_queue_ignores(suite):
     os.write(w, b"Subject: alive\n\n")
     os.close(w)
     assert call.finish().code == 0
+    assert delivered(suite, b"alive")
 
 
 TEXT = b"Subject: x\n\nx\n"

@@ -276,10 +276,17 @@ def test_an_smtp_session_may_not_log_in(userd):
 def test_a_session_that_goes_away_is_not_handed_over(userd, pop3):
     become = userd.link("become")
     s = pop3()
-    os.kill(userd.process.pid, signal.SIGSTOP)  # else it may be quicker than we
+    workers = userd.workers()
+    for pid in workers:  # else they may be quicker than we
+        os.kill(pid, signal.SIGSTOP)
     _, life = send_login(s, "bob", "hungry")
     s.close()
-    os.kill(userd.process.pid, signal.SIGCONT)
+    with userd.link("listen-smtp") as listen:
+        other = userd.session(listen, "s1")
+        for _ in range(3):  # it reads in turn: the end of s, too
+            ask(other, "R", "bob@hamburger.edu")
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
     assert os.read(life, 1) == b""
     os.close(life)
     become.settimeout(0.5)
