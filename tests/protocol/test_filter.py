@@ -252,6 +252,15 @@ def test_fork_bomb(suite, bomb):
     assert one(suite, PASS)[0] == 250
 
 
+def test_too_many_processes(suite):
+    """Long before its time is over."""
+    begun = time.monotonic()
+    assert one(suite, "for i in $(seq 80); do sleep 1238 & done; wait")[0] == 451
+    assert time.monotonic() - begun < TIMEOUT
+    suite.wait_log('result=trouble took=\\d+ why="too many processes"')
+    assert not of_filter("sleep\x001238")
+
+
 def test_programs_of_two_messages_cannot_reach_each_other(suite):
     if os.geteuid() != 0:
         pytest.skip("one user's processes without Landlock's help")
