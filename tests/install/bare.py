@@ -144,6 +144,10 @@ def package_by_hand(base, deb):
         first_message(m, "again")
         wait_for(lambda: len(mailbox(m)) == 4, 20, "what waited in the drop box")
         say("installed again: the mail of before is there, and what waited came")
+        out = apt(m, "purge", "postern")
+        assert "still runs, and was not started by systemd: stop it" in out
+        m.run("flock", "-n", "/run/postern/lock", "true", code=1)
+        say("purged while it ran: said so")
 
 
 def package_under_systemd(base, deb):
