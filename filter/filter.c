@@ -222,7 +222,8 @@ main(int argc, char **argv)
 	role_init(&role, argc, argv);
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
-	uid_t own = geteuid(), smtpd = uid_of_smtpd();
+	/* a program is no peer of ours: it could have itself run for ever */
+	uid_t own = keeper_one_user(), smtpd = uid_of_smtpd();
 	int keeper = keeper_start();
 	enter_sandbox();
 	apply(&settings);

@@ -279,9 +279,8 @@ close_others(int fd)
 		die(EXITCODE_TEMPORARY, "close_range", errno);
 }
 
-/* In a suite of one user, its programs may be that user's own. */
-static uid_t
-owner_besides_root(void)
+uid_t
+keeper_one_user(void)
 {
 	uid_t uid;
 	gid_t gid;
@@ -298,7 +297,8 @@ keeper_start(void)
 	struct buf queue = BUF_ON(self.queue);
 
 	(void)layout_program("postern-queue", &queue);
-	self.also = owner_besides_root();
+	/* its programs may be that user's own */
+	self.also = keeper_one_user();
 	if (io_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, pair) < 0)
 		die(EXITCODE_TEMPORARY, "socketpair", errno);
 	pid_t pid = fork();

@@ -12,10 +12,15 @@
 #ifndef FILTER_KEEPER_H
 #define FILTER_KEEPER_H
 
+#include <sys/types.h>
+
 enum { KEEPER_MESSAGES = 200 /* at a time */ };
 
 /* Forks it; returns the role's end of the socket.  Dies when it cannot.  Before
  * the sandbox. */
 int keeper_start(void);
+
+/* The user of a suite of one user; 0 when posternf is there for the filter. */
+uid_t keeper_one_user(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 #include "common/facts.h"
 
-/* listen_fd: run/filter, where only root, this process's own user and smtpd are
+/* listen_fd: run/filter, where only root, smtpd and the one user of a one-user suite are
  * served. */
 void stream_init(int listen_fd, uid_t own_uid, uid_t smtpd_uid);
 /* Serves a session that listen announced; takes fd over. */

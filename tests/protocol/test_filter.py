@@ -442,6 +442,17 @@ def test_strangers_at_the_door(suite):
     suite.wait_log("event=strange-peer")
 
 
+def test_a_program_cannot_have_itself_run_again(suite):
+    if os.geteuid() != 0:
+        pytest.skip("there is but one user")
+    code, text = one(
+        suite, "/usr/bin/python3 -c 'import socket; "
+        "s = socket.socket(socket.AF_UNIX); s.settimeout(2); "
+        f's.connect("{suite.folder}/run/postern/filter"); '
+        "print(\"D5.7.1 got\", s.recv(9))' >&4; exit 31")
+    assert (code, text) == (550, "5.7.1 got b''")
+
+
 # ---- the examples ----
 
 EXAMPLES = TOP / "filter/examples"
