@@ -7,8 +7,8 @@
 #include <sys/types.h>
 #include "common/facts.h"
 
-/* listen_fd: run/filter, where only root, smtpd and the one user of a one-user suite are
- * served. */
+/* listen_fd: run/filter, where only root, smtpd and the one user of a one-user
+ * suite are served. */
 void stream_init(int listen_fd, uid_t own_uid, uid_t smtpd_uid);
 /* Serves a session that listen announced; takes fd over. */
 void stream_serve(int fd, const struct facts *);
