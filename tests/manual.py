@@ -10,6 +10,7 @@ they begin with .\\", in README.md they are <!-- ... -->:
     after: COMMAND     is run before
     then: COMMAND      is run afterwards, and wants to end with 0
     exit: N            the block ends with N, not with 0
+    says: WORDS        these are in what it prints
     file: PATH         the block is what that file holds, not a script
     stays: COMMAND     the block does not end; when COMMAND does with 0 it has begun
     tested: FILE       a test of its own has it, which names the page
@@ -23,7 +24,7 @@ import typing
 from suite import BIN, TOP
 
 INSTALLED = "/usr/local/libexec/postern"
-MARKS = ("after", "then", "exit", "file", "stays", "tested", "read")
+MARKS = ("after", "then", "exit", "says", "file", "stays", "tested", "read")
 
 
 class Block(typing.NamedTuple):

@@ -78,7 +78,9 @@ class Examples:
         elif block.text.startswith("$ "):
             self.transcript(block)
         else:
-            self.do(block.text, int(block.one("exit") or 0))
+            said = self.do(block.text, int(block.one("exit") or 0))
+            for words in block.all("says"):
+                assert words in said, f"{block}: it does not say {words}: {said}"
         for command in block.all("then"):
             self.do(command)
 
