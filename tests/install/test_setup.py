@@ -225,6 +225,22 @@ with smtplib.SMTP("127.0.0.1", 25, timeout=20) as s:
         m.run("flock", "-n", "/run/postern/lock", "true")
 
 
+@pytest.mark.parametrize("name, program", [
+    ("systemd", "systemctl"), ("s6", "s6-svscan"), ("runit", "runsvdir"),
+    ("daemontools", "svscan")])
+def test_a_supervisor_that_is_not_installed(machine, name, program):
+    m = machine
+    path = m.run("sh", "-c", f"command -v {program}").strip()
+    m.run("mv", path, path + ".away")
+    try:
+        out = m.setup(*WANTED, "--supervisor", name, code=1)
+        m.setup("--uninstall")
+    finally:
+        m.run("mv", path + ".away", path)
+    assert f"{name} is not installed here, so nothing is started" in out
+    assert f"\nLeft to do:\n  - install {name}, as by apt-get install {name}, " in out
+
+
 @sanitized
 def test_sendmail_is_taken_and_given_back(machine):
     m = machine
