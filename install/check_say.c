@@ -9,6 +9,7 @@
 #include "install/check.h"
 #include "install/colour.h"
 #include "install/json.h"
+#include "install/plain.h"
 
 enum { PATH_ROOM = 1024, TEXT_ROOM = 1024 };
 
@@ -21,15 +22,6 @@ path_of(const char *file, struct buf *room)
 	}
 	buf_puts(room, file);
 	return buf_str(room);
-}
-
-/* What stands in a file may be anything. */
-static void
-text_print(const char *text)
-{
-	for (const char *p = text; *p != '\0'; p++)
-		putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
-	putchar('\n');
 }
 
 static void
@@ -51,13 +43,16 @@ print(const struct check *c, enum check_kind kind, const char *file,
 		puts("}");
 		return;
 	}
-	printf("%s%s%s: %.*s:",
+	printf("%s%s%s: ",
 	    colour_on(kind == CHECK_MISTAKE ? COLOUR_BAD : COLOUR_WARN),
-	    kinds[kind], colour_off(), (int)path.n, path.p);
+	    kinds[kind], colour_off());
+	plain_print(path);
+	putchar(':');
 	if (line > 0)
 		printf("%u:", line);
 	putchar(' ');
-	text_print(what);
+	plain_print(str_of(what));
+	putchar('\n');
 }
 
 void

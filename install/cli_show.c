@@ -12,6 +12,7 @@
 #include "common/layout.h"
 #include "install/cli.h"
 #include "install/json.h"
+#include "install/plain.h"
 
 static const char help[] =
     "usage: postern show [--json] [SETTING ...]\n"
@@ -34,11 +35,13 @@ value_show(struct shown *s, struct str value)
 		if (s->lines > 0)
 			putchar(',');
 		json_string(value);
-	} else if (s->lines == 0) {
-		printf("%-20s %-8s %.*s\n", s->setting->name, origin,
-		    (int)value.n, value.p);
 	} else {
-		printf("%-20s %-8s %.*s\n", "", "", (int)value.n, value.p);
+		bool first = s->lines == 0;
+
+		printf("%-20s %-8s ", first ? s->setting->name : "",
+		    first ? origin : "");
+		plain_print(value);
+		putchar('\n');
 	}
 	s->lines++;
 }

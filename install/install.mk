@@ -6,7 +6,7 @@ postern_OBJS += $(addprefix install/,postern.o arguments.o places.o cli_init.o \
 	cli_show.o cli_status.o statusview.o lasterrors.o diskroom.o \
 	cli_doctor.o doctor_say.o doctor_facts.o doctor_host.o doctor_dns.o \
 	doctor_policy.o doctor_port.o ask_dns.o mountinfo.o portholder.o spf.o dmarc.o \
-	cli_sandbox.o running.o json.o queuestats.o localsocket.o \
+	cli_sandbox.o running.o json.o plain.o queuestats.o localsocket.o \
 	cli_trace.o logfiles.o logline.o trace_set.o trace_view.o) \
 	send/route.o queue/hostrules.o start/endpoint.o start/plan.o \
 	dns/byhand.o users/line.o users/tables.o users/resolve.o

@@ -163,6 +163,10 @@ name_read(struct running_process *p, struct str arguments)
 	if (str_starts(name, STR("postern-")))
 		name = str_skip(name, sizeof("postern-") - 1);
 	copy(p->name, name);
+	/* it is what the process says of itself: a cracked one, anything */
+	for (char *c = p->name; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~' || *c == '?')
+			*c = '_';
 }
 
 static bool

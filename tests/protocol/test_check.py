@@ -325,6 +325,17 @@ def test_gallery(folder, control, name):
     assert left == []
 
 
+def test_nothing_but_printable_ascii_reaches_the_terminal(folder, control):
+    (control / "a\x1b[2Jb\nc\x9b").write_text("1\n")
+    write(control, {"smtpgreeting": "\x1b]0;title\x07 \x9b\n",
+                    "locals": "example.org\n\x1b[2J.org\n"})
+    for command in "check", "show":
+        done = subprocess.run([BIN / "postern", command], capture_output=True,
+                              env={**os.environ, "POSTERN_ROOT": str(folder)})
+        assert re.fullmatch(rb"[ -~\n]*", done.stdout), (command, done.stdout)
+        assert b"[2J" in done.stdout
+
+
 def test_what_comes_from_me_is_said_of_me(folder, control):
     write(control, {"me": "mail example\n"})
     found = findings(folder, control)
