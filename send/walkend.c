@@ -48,6 +48,11 @@ walkend_addresses(struct walk *w)
 	else if (w->bogus)
 		walkend_with(w, VERDICT_DEFER, "4.7.0 the DNS answers about ",
 		    " fail their DNSSEC check");
+	else if (w->failed_dns && w->routed && !w->named)
+		walkend_with(w, VERDICT_DEFER,
+		    "4.4.3 no DNS answer about the host that smtproutes has "
+		    "for ",
+		    "");
 	else if (w->failed_dns)
 		walkend_with(w, VERDICT_DEFER,
 		    "4.4.3 no DNS answer about the mail hosts of ", "");

@@ -139,7 +139,6 @@ def check_programs():
         mind(str(BIN), "has no programs: make first")
         return
     programs = run("make", "-s", "-C", TOP, "list-programs").split()
-    helps = {f"{p}": [BIN / p] for p in programs}
     commands = re.findall(r"^  ([a-z-]+) ", run(BIN / "postern", "--help"), re.M)
     pages = {}
     for program in programs:

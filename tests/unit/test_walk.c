@@ -156,6 +156,41 @@ asks_again(void **state)
 	over(VERDICT_FAIL, "5.1.2");
 }
 
+/* Who has a smarthost is told of that, not of the recipient's MX. */
+static void
+no_answer_about_a_route(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/test_walk.XXXXXX";
+	const struct walk_world before = world;
+	struct walk_question q;
+
+	assert_non_null(mkdtemp(folder));
+	int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd =
+	    openat(dirfd, "smtproutes", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, ":smart.example\n", 15), 15);
+	assert_int_equal(close(fd), 0);
+	struct routes *routes = routes_load(dirfd);
+	assert_non_null(routes);
+	world.routes = routes;
+	assert_int_equal(unlinkat(dirfd, "smtproutes", 0), 0);
+	assert_int_equal(close(dirfd), 0);
+	assert_int_equal(rmdir(folder), 0);
+
+	walk_begin(&w, &world, STR("a.example"), 12345);
+	assert_int_equal(walk_next(&w, &target), WALK_ASK);
+	while (walk_question(&w, &q)) {
+		assert_true(str_eq(q.name, STR("smart.example")));
+		answer(q.number, 2 + 1, STR("\0\0\0\0"));
+	}
+	over(VERDICT_DEFER,
+	    "4.4.3 no DNS answer about the host that smtproutes has for "
+	    "a.example");
+	world = before;
+	routes_free(routes);
+}
+
 /* However many records there are, only so many addresses are tried. */
 static void
 bounded(void **state)
@@ -216,6 +251,7 @@ main(void)
 		cmocka_unit_test(special_targets),
 		cmocka_unit_test(hostile_answers),
 		cmocka_unit_test(asks_again),
+		cmocka_unit_test(no_answer_about_a_route),
 		cmocka_unit_test(bounded),
 	};
 
