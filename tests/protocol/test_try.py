@@ -218,6 +218,22 @@ def test_odd_surroundings(tmp_path):
     assert (tmp_path / "run/try.env").exists()
 
 
+def test_what_it_says_to_do_next_can_be_typed(tmp_path):
+    one = subprocess.Popen(
+        [TRY, tmp_path / "it's"], env={**os.environ, "POSTERN_BIN": str(BIN)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    said = iter(one.stdout.readline, "Ctrl-C stops it.\n")
+    text = "".join(said).split("What to do next:\n")[1]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        input="a password\n", capture_output=True, text=True, timeout=60, cwd="/")
+    assert done.returncode == 0, done
+    for part in ("listen-pop3", "added carol@example.test", "Subject: It works", "delivered to"):
+        assert part in done.stdout, done
+    assert one.wait(20) == 0 and "Stopped." in one.stdout.read()
+    one.stdout.close()
+
+
 def test_in_the_foreground_it_says_when_start_died(tmp_path):
     one = subprocess.Popen(
         [TRY, str(tmp_path), "--no-first-message"], text=True,
