@@ -40,7 +40,7 @@ value_show(struct shown *s, struct str value)
 
 		printf("%-20s %-8s ", first ? s->setting->name : "",
 		    first ? origin : "");
-		plain_print(value);
+		plain_print(value.n > 0 ? value : STR("(none)"));
 		putchar('\n');
 	}
 	s->lines++;

@@ -144,6 +144,7 @@ def test_status_show_check_sandbox(suite):
     show = suite.postern("show").stdout
     assert re.search(r"^me +file +hamburger.edu$", show, re.M)
     assert re.search(r"^databytes +default +52428800$", show, re.M)
+    assert re.search(r"^filter +default +\(none\)$", show, re.M)
     for line in suite.postern("show", "--json").stdout.splitlines():
         json.loads(line)
     check = suite.postern("check")
