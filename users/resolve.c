@@ -268,7 +268,7 @@ step(const struct tables *t, const struct table *accounts, struct str address,
 	}
 	l.key = buf_str(&key);
 	str_rcut(l.key, '@', &l.local, &l.domain);
-	if (key.full || address.n > LIMIT_ADDRESS || l.local.n == 0 ||
+	if (key.full || address.n > LIMIT_ADDRESS || a.local.n == 0 ||
 	    l.domain.n == 0)
 		return false;
 	l.kind = domains_find(t->domains, l.domain, &l.prepend);
@@ -281,6 +281,8 @@ step(const struct tables *t, const struct table *accounts, struct str address,
 		relayed(&l);
 		return false;
 	}
+	if (l.local.n == 0) /* "", whom another host may have */
+		return false;
 	size_t i = 0;
 	while (!rules[i](&l))
 		i++;
