@@ -71,14 +71,16 @@ maildir_load(struct maildir *m, struct maildir_body *body, uint64_t at)
 	return (struct str){ .p = chunk_space(m), .n = n };
 }
 
-/* Head and body into fd; counts the line ends.  Whatever fits goes out in one
- * write; the pieces of a large one end at multiples of MAILDIR_CHUNK in the
- * file, so that the page cache keeps them in large folios. */
+/* Head and body into fd; counts the line ends, and tells whether the last line
+ * has one.  Whatever fits goes out in one write; the pieces of a large one end
+ * at multiples of MAILDIR_CHUNK in the file, so that the page cache keeps them
+ * in large folios. */
 static int
 write_message(struct maildir *m, int fd, struct str head,
-    struct maildir_body *body, uint64_t *lines)
+    struct maildir_body *body, uint64_t *lines, bool *ended)
 {
 	uint64_t at = 0;
+	*ended = true; /* as the head is */
 	do {
 		struct str piece = maildir_load(m, body, at);
 		if (piece.p == NULL)
@@ -87,6 +89,8 @@ write_message(struct maildir *m, int fd, struct str head,
 			piece = str_head(piece, MAILDIR_CHUNK - head.n);
 		*lines += mailname_count_lf(piece);
 		at += piece.n;
+		if (piece.n > 0)
+			*ended = piece.p[piece.n - 1] == '\n';
 		if (head.n > 0) {
 			char *start = chunk_space(m) - head.n;
 			memcpy(start, head.p, head.n);
@@ -178,14 +182,15 @@ write_tmp(struct maildir *m, struct maildir_file *f, struct str unique,
 	if (f->fd < 0)
 		return -1;
 	uint64_t lines = mailname_count_lf(head);
-	if (write_message(m, f->fd, head, msg->body, &lines) < 0) {
+	bool ended;
+	if (write_message(m, f->fd, head, msg->body, &lines, &ended) < 0) {
 		int saved = errno;
 		close(f->fd);
 		(void)unlinkat(f->box->tmp_fd, f->tmp_name, 0);
 		errno = saved;
 		return -1;
 	}
-	name_file(m, f, unique, f->size + lines);
+	name_file(m, f, unique, ended ? f->size + lines : 0);
 	/* while the next one is copied; write_out hears of what goes wrong */
 	if (f->size >= MAILDIR_LARGE)
 		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);

@@ -62,6 +62,8 @@ mailname_put(struct buf *b, struct str unique, struct str host, uint64_t size,
 	buf_put(b, host);
 	buf_put(b, STR(",S="));
 	buf_put_u64(b, size);
+	if (wire_size == 0)
+		return;
 	buf_put(b, STR(",W="));
 	buf_put_u64(b, wire_size);
 }

@@ -9,7 +9,8 @@
  *
  * Everything before HOST is the unique part.  SECONDS are those of the queue
  * id.  S and W as in Maildir++: bytes of the file, and bytes with CRLF line
- * ends.
+ * ends.  When the last line has no end there is no W, for programs differ on
+ * what such a message comes to.
  */
 #ifndef SEND_MAILNAME_H
 #define SEND_MAILNAME_H
@@ -29,7 +30,8 @@ void mailname_put_unique(struct buf *, uint64_t id, struct str recipient);
 /* Puts a host's name as it may stand in a name: / : and , and what is not
  * printable as \ooo (maildir(5)), cut to MAILNAME_HOST bytes. */
 void mailname_put_host(struct buf *, struct str host);
-/* Puts the whole name; host comes from mailname_put_host. */
+/* Puts the whole name; host comes from mailname_put_host.  wire_size 0: no W.
+ */
 void mailname_put(struct buf *, struct str unique, struct str host,
     uint64_t size, uint64_t wire_size);
 /* True when `name` (maybe with :2,FLAGS behind it) has this unique part. */

@@ -74,6 +74,9 @@ test_whole_name(void **state)
 	struct buf b = BUF_ON(text);
 	mailname_put(&b, STR("1.Q2R3"), STR("h"), 12, 34);
 	assert_buf(&b, "1.Q2R3.h,S=12,W=34");
+	buf_reset(&b);
+	mailname_put(&b, STR("1.Q2R3"), STR("h"), 12, 0);
+	assert_buf(&b, "1.Q2R3.h,S=12");
 	/* the longest there can be has room */
 	char unique[MAILNAME_UNIQUE - 1], host[MAILNAME_HOST];
 	memset(unique, 'u', sizeof(unique));
