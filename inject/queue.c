@@ -309,7 +309,9 @@ static void
 count_bytes(size_t n)
 {
 	self.size += n;
-	if (self.databytes != 0 && self.size > self.databytes)
+	/* smtpd has looked, before there was a trace field; queued will */
+	if (self.databytes != 0 && !self.has_facts &&
+	    self.size > self.databytes)
 		queue_fail(QUEUE_EXIT_REFUSED,
 		    "5.3.4 Message too big (control/databytes)");
 }
