@@ -48,7 +48,7 @@ class Kind:
         self.refused = {"smtp": smtp, "queue": queue, "inject": inject}
         self.wire = stuffed(text) if wire is None else wire
         # EX_DATAERR; what the queue refuses: EX_UNAVAILABLE
-        self.sysexit = 69 if inject == "loop" else 65
+        self.sysexits = (0, 69 if inject == "loop" else 65)
 
     def why(self, door):
         reason = self.refused[door]

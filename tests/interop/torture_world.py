@@ -2,6 +2,7 @@
 """The ways into a suite and out of it, for test_torture."""
 import collections
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -44,10 +45,13 @@ class Sink(Peer):
     def __init__(self, replies=None):
         super().__init__(replies)
         self.mail, self.senders = {}, {}
+        self.paths = []  # of all RCPT lines
 
     def answer(self, conn, verb, line):
         if verb == "MAIL":
             self.senders[conn] = line
+        if verb == "RCPT":
+            self.paths.append(line.partition(b":")[2])
         return super().answer(conn, verb, line)
 
     @staticmethod
@@ -79,6 +83,8 @@ class Dialogue:
     def __init__(self, sock):
         self.sock = sock
         sock.settimeout(60)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = sock.makefile("rb")
         assert self.reply()[:3] == "220"
         self.say(b"EHLO torture.test")
@@ -112,6 +118,37 @@ class Dialogue:
         self.sock.close()
 
 
+class Pop:
+    """A POP3 client that hides nothing of what it is sent."""
+
+    def __init__(self, address, user, password):
+        self.sock = socket.create_connection(address, 60)
+        self.file = self.sock.makefile("rb")
+        self.file.readline()
+        self.say(b"USER " + user.encode())
+        self.say(b"PASS " + password.encode())
+
+    def say(self, line):
+        self.sock.sendall(line + b"\r\n")
+        reply = self.file.readline()
+        assert reply.startswith(b"+OK"), reply
+        return reply
+
+    def lines(self, line):
+        """What comes behind +OK, dots that were put in front taken away."""
+        self.say(line)
+        out = []
+        while (got := self.file.readline()) != b".\r\n":
+            assert got.endswith(b"\r\n")
+            out.append(got[1:] if got[:1] == b"." else got)
+        return out
+
+    def close(self):
+        self.say(b"QUIT")
+        self.file.close()
+        self.sock.close()
+
+
 class World:
     """A suite with a Maildir, a system user with everything a .qmail can say,
     and hosts beyond it."""
@@ -137,25 +174,28 @@ class World:
                     "relayclients": "127.0.0.1", "extensions": 1}
         for name, sink in self.sinks.items():
             options += ["--route", "%s.test=%s:%d" % (name, *sink.address)]
+        options += ["--route", "[192.0.2.1]=%s:%d" % self.sinks["full"].address]
         for name, value in controls.items():
             options += ["--control", f"{name}={value}"]
         self.suite = Suite(*options)
         os.chmod(self.suite.folder, 0o755)
         self.suite.programs = bin_for_others(self.suite.folder)
         self.bin = self.suite.programs
-        for name in ("out", "Maildir", "Bounces"):
+        for name in ("out", "Maildir", "Bounces", "Many"):
             path = pathlib.Path(u.home, name)
             path.mkdir()
             shutil.chown(path, u.name)
         u.write(".qmail", "./Maildir/\n|cat >\"out/$SENDER\"\n"
                 f"&carol@{HOME}\n")
         u.write(".qmail-back-default", "./Bounces/\n")
+        u.write(".qmail-many-default", "./Many/\n")
         self.suite.start()
         self.maildirs = {
             "virtual": pathlib.Path(self.suite.env["MAILDIR_1"]),
             "forward": pathlib.Path(self.suite.env["MAILDIR_2"]),
             "system": pathlib.Path(u.home, "Maildir"),
             "bounces": pathlib.Path(u.home, "Bounces")}
+        self.many = pathlib.Path(u.home, "Many/new")
         self.recipients = {
             "virtual": f"bob@{HOME}", "system": f"{u.name}@{HOME}",
             **{name: f"x@{name}.test" for name in self.sinks}}
@@ -214,12 +254,12 @@ class World:
 
     drop_box = queue  # while the suite is stopped
 
-    def handed_in(self, text, *command, refused=100):
+    def handed_in(self, text, *command, ends=(0, 100)):
         done = subprocess.run(
             [self.bin / command[0], *command[1:]], input=text, timeout=60,
             capture_output=True, env=environment(self.root))
         said = done.stderr.decode()
-        assert done.returncode in (0, refused), done
+        assert done.returncode in ends, done
         assert (len(said.splitlines()) == 1) == (done.returncode != 0), done
         assert done.stdout == b""
         return Sent(done.returncode == 0, said.strip())
@@ -230,16 +270,25 @@ class World:
 
     def sendmail_i(self, kind, sender, recipients):
         return self.handed_in(kind.text, "postern-sendmail", "-i", "-f",
-                              sender, *recipients, refused=kind.sysexit)
+                              sender, *recipients, ends=kind.sysexits)
 
     def sendmail_dot(self, kind, sender, recipients):
         return self.handed_in(kind.text, "postern-sendmail", "-f", sender,
-                              *recipients, refused=kind.sysexit)
+                              *recipients, ends=kind.sysexits)
 
     def sendmail_t(self, kind, sender, recipients):
         return self.handed_in(
             with_bcc(kind.text, recipients), "postern-sendmail", "-t", "-i",
-            "-f", sender, refused=kind.sysexit)
+            "-f", sender, ends=kind.sysexits)
+
+    def remote(self, host, sender, text):
+        """The reports of postern-remote."""
+        done = subprocess.run(
+            [self.bin / "postern-remote", host, sender, "x@full.test"],
+            input=text, stdout=subprocess.PIPE, timeout=60,
+            env=environment(self.root))
+        assert done.returncode == 0, done
+        return done.stdout
 
     # ---- what came out ----
 
@@ -267,10 +316,17 @@ class World:
             found.setdefault(sender, []).append((path, raw))
         return found
 
-    def waiting(self, count):
+    def waiting(self):
         """{sender: queue id} of what is left in the queue."""
         rows = self.suite.postern("queue", "list", "--json").stdout
-        return rows
+        rows = [json.loads(r) for r in rows.splitlines()]
+        return {r["sender"]: r["id"] for r in rows}
+
+    def in_queue(self, ident):
+        """The message as `postern queue cat` has it."""
+        return subprocess.run(
+            [self.bin / "postern", "queue", "cat", ident], check=True,
+            stdout=subprocess.PIPE, env=environment(self.root)).stdout
 
     def send_all(self, jobs):
         """[Sent] of (way, kind, sender, recipients), eight at a time."""
