@@ -338,11 +338,13 @@ commit_run(void)
 {
 	if (wait_for_more())
 		return 0;
-	waiting_small = 0; /* those for whom there is no room do not count */
 	if (waiting.first != NULL || bounces.first != NULL)
 		room_look();
 	while (gather_and_write())
 		;
+	/* What is left found no room, and does not count; what came in between,
+	 * behind a large message of its stream, is written by now. */
+	waiting_small = 0;
 	answer_voided(); /* even when there is no room for the void itself */
 	(void)stream_run();
 	int left = change_may_wait();

@@ -46,6 +46,31 @@ def wait_for(what, timeout=20):
 
 # ---- the stream ----
 
+def test_streams_that_do_not_wait_for_answers():
+    """Behind a large message, which takes longer, a stream goes on in the
+    middle of another one's batch."""
+    def post(stream, seed):
+        sizes = random.Random(seed).choices((10, 10, 100_000), k=30)
+        data = b"".join(message("alice@crepes.fr", [RCPT], b"x" * n)
+                        for n in sizes)
+        sending = threading.Thread(target=stream.send, args=(data,))
+        sending.start()
+        answers[seed] = [stream.answer() for _ in sizes]
+        sending.join()
+    answers = {}
+    with World() as w:
+        q, listen, pid = Qmgr(w).index(), Listen(w), w.queued_pid()
+        posts = [threading.Thread(target=post, args=(listen.session(), i))
+                 for i in range(12)]
+        for p in posts:
+            p.start()
+        q.until(lambda: len(q.notes) == 360)
+        for p in posts:
+            p.join()
+        assert {a and a[0] for some in answers.values() for a in some} == {"K"}
+        assert w.queued_pid() == pid
+
+
 def test_a_message_goes_in_and_is_told():
     with World() as w:
         q, s = Qmgr(w).index(), Listen(w).session(sid="abc")
