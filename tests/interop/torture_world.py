@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 from suite import BIN, TOP, Suite, bin_for_others, wait_for
 
@@ -23,7 +24,6 @@ from smtp_peer import PIPELINING, Peer  # noqa: E402
 
 HOME = "hamburger.edu"
 BIG = 50 * 1024 * 1024  # control/databytes
-SMTP, LOCAL = "smtp", "local"
 # what stands on top of what came, by way in
 DATE = rb"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d \+0000\n"
 FROM = rb"Received: from torture\.test \(%b\)\n\tby mail\.hamburger\.edu " \
@@ -177,8 +177,13 @@ class World:
         options += ["--route", "[192.0.2.1]=%s:%d" % self.sinks["full"].address]
         for name, value in controls.items():
             options += ["--control", f"{name}={value}"]
-        self.suite = Suite(*options)
-        os.chmod(self.suite.folder, 0o755)
+        folder = tempfile.mkdtemp(prefix="postern-test-")
+        os.chmod(folder, 0o755)
+        program = pathlib.Path(folder, "filter")
+        program.write_text('#!/bin/sh\nexec "$QMAILQUEUE"\n')
+        program.chmod(0o755)
+        self.suite = Suite(*options, "--control", f"filter={program}",
+                           folder=folder)
         self.suite.programs = bin_for_others(self.suite.folder)
         self.bin = self.suite.programs
         for name in ("out", "Maildir", "Bounces", "Many"):
@@ -292,17 +297,13 @@ class World:
 
     # ---- what came out ----
 
-    def filter_on(self):
-        path = pathlib.Path(self.root, "filter")
-        path.write_text('#!/bin/sh\nexec "$QMAILQUEUE"\n')
-        path.chmod(0o755)
-        pathlib.Path(self.suite.env["CONTROL"], "filter").write_text(
-            f"{path}\n")
+    def filter_off(self):
+        """From here on mail goes to queued itself."""
+        os.unlink(pathlib.Path(self.suite.env["CONTROL"], "filter"))
         seen = self.suite.log().count("role=listen-smtp event=reloaded")
         os.kill(self.suite.roles()["start"], signal.SIGHUP)
         self.suite.wait_log("role=listen-smtp event=reloaded",
                             count=seen + 1)
-        wait_for(lambda: "filter" in self.suite.roles(), 20, "the filter")
 
     def files(self, place):
         """{sender: (path, bytes)} of a Maildir; a list when there are more."""
