@@ -247,7 +247,9 @@ def test_sendmail_is_taken_and_given_back(machine):
     m.setup(*WANTED, "--no-start")
     names = ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/mailq",
              "/usr/bin/newaliases"]
-    m.run("sh", "-c", "rm -f $0 && printf x >$0 && chmod 755 $0", names[0])
+    m.run("rm", "-f", names[0])
+    assert "find no sendmail: with --sendmail they find" in m.setup(*WANTED, "--no-start")
+    m.run("sh", "-c", "printf x >$0 && chmod 755 $0", names[0])
     m.run("rm", "-f", names[1])
     m.path("/etc/aliases").write_text("root: alice@example.org\n")
     before = m.listing(*names)
