@@ -74,6 +74,44 @@ reach_check(struct str address, enum domain_kind least, const char *where)
 		    (int)domain.n, domain.p, where);
 }
 
+static int mail_dir = -1; /* closed: they are not looked at */
+static uid_t mail_owner;
+
+/* One that root restored, say, takes no mail.  It is seldom alone, so we tell
+ * once. */
+static void
+mailbox_check(struct str mailbox)
+{
+	char room[LINE_MAILBOX + 1];
+	struct buf b = BUF_ON(room);
+	struct stat st;
+
+	buf_put(&b, mailbox);
+	const char *path = buf_cstr(&b);
+	if (mail_dir < 0 || path == NULL ||
+	    fstatat(mail_dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_uid == mail_owner)
+		return;
+	check_say(current, CHECK_MISTAKE, table_name, number,
+	    "the mailbox %s is not posternm's, so no mail goes there: run "
+	    "chown -R posternm:posternm %s",
+	    path, layout_path(LAYOUT_MAIL));
+	io_close(&mail_dir);
+}
+
+/* In a one-user suite all belongs to that user. */
+static void
+mail_open(void)
+{
+	const struct passwd *pw = getpwnam("posternm");
+
+	if (geteuid() != 0 || pw == NULL)
+		return;
+	mail_owner = pw->pw_uid;
+	mail_dir =
+	    open(layout_path(LAYOUT_MAIL), O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static const char *
 user_line(struct str line)
 {
@@ -92,6 +130,8 @@ user_line(struct str line)
 		    "there is no system user %.*s: make one (adduser), or "
 		    "remove the line",
 		    (int)u.address.n, u.address.p);
+	if (u.mailbox.n > 0)
+		mailbox_check(u.mailbox);
 	return once(u.address);
 }
 
@@ -242,7 +282,9 @@ check_users(struct check *c, int control_dir)
 	control_on_mistake(check_ignore);
 	domains = domains_load(control_dir);
 	seen = table_new();
+	mail_open();
 	table_check(c, "users/users", "users", user_line);
+	io_close(&mail_dir);
 	users = seen;
 	seen = table_new();
 	table_check(c, "users/aliases", "aliases", alias_line);

@@ -343,6 +343,18 @@ def test_what_comes_from_me_is_said_of_me(folder, control):
     assert all((control / f[0].split(":")[0]).exists() for f in found), found
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mailboxes of another user are root's to make")
+def test_a_mailbox_that_is_not_posternms(folder, control):
+    mail = pathlib.Path(folder, "var/mail/postern")
+    (mail / "example.org/alice/new").mkdir(parents=True)
+    found = findings(folder, control)
+    assert [f[:2] for f in found] == [("users/users:1", M)], found
+    command = found[0][2].split(": run ")[1]
+    assert command == f"chown -R posternm:posternm {mail}"
+    subprocess.run(command.split(), check=True)
+    assert findings(folder, control) == []
+
+
 def test_files_of_the_wrong_kind(folder, control):
     (control / "databytes").mkdir()
     (control / "rcpthosts").unlink()
