@@ -19,6 +19,11 @@
  * second at 1, 16000 against 20000 at 8, 19000 against 34000 at 64. */
 enum { SYNC_EACH_MAX = 4 };
 
+/* The first commit of a process syncs the file system even for one file, for it
+ * cannot know whether the directories above are durable.  A sync of each of
+ * them instead (file, new/, Maildir, home) was slower in three of four pairs of
+ * runs: 10,000 users in turn, 20 locals at a time. */
+
 void
 maildir_init(struct maildir *m, int base_fd, struct str host)
 {
@@ -29,7 +34,7 @@ maildir_init(struct maildir *m, int base_fd, struct str host)
 	m->file_count = m->box_count = 0;
 	m->opened = 0;
 	m->loaded = NULL;
-	m->made = true; /* who knows */
+	m->made = true; /* who knows, see above */
 	m->part_made = false;
 	m->seen.filled = false;
 }
