@@ -173,7 +173,8 @@ KINDS = [
     Kind("folded first", b" folded\n" + body(b"x")),
     Kind("blank line of spaces", HEAD + b"  \nX-Next: y\n\nx\n"),
     Kind("a header line of 998", HEAD + b"X-Long: " + b"y" * 990 + b"\n\nx\n"),
-    Kind("a header line of 999", HEAD + b"X-Long: " + b"y " * 495 + b"y\n\nx\n"),
+    Kind("a header line of 999", HEAD + b"X-Long: " + b"y " * 495 +
+         b"y\n\nx\n"),
     Kind("a header of 100 KiB", HEAD + b"X-Long: " + b"yyy " * 25_600 +
          b"\n\nx\n"),
     Kind("a header word of 100 KiB", HEAD + b"X-Long: " + b"y" * 102_400 +

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from suite import BIN, TOP, Suite, bin_for_others, wait_for
+from suite import TOP, Suite, bin_for_others
 
 sys.path.append(str(TOP / "tests/protocol"))
 
