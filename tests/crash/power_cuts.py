@@ -118,6 +118,10 @@ class Recording:
         self.ready = disk.position()
         world.net.begin(self.seed, profile, rate=self.rate)
         time.sleep(load_s)
+        for _ in range(200):  # on a busy machine, too, there is what can be lost
+            if any(m.acked > 0 for m in list(world.net.record.sent.values())):
+                break
+            time.sleep(0.1)
         self.last = disk.position()
         world.net.halt()
         self.record = world.net.record
