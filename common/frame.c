@@ -32,6 +32,17 @@ frame_next(
 	return FRAME_OK;
 }
 
+enum frame_status
+frame_take(struct str *in, size_t max, char *type, struct str *payload)
+{
+	size_t used;
+	enum frame_status status = frame_next(*in, max, type, payload, &used);
+
+	if (status == FRAME_OK)
+		*in = str_skip(*in, used);
+	return status;
+}
+
 void
 frame_head(struct buf *b, char type, size_t n)
 {

@@ -18,6 +18,10 @@ enum frame_status { FRAME_OK, FRAME_MORE, FRAME_BAD };
 enum frame_status frame_next(
     struct str in, size_t max, char *type, struct str *payload, size_t *used);
 
+/* The same, and moves *in behind a frame that is OK. */
+enum frame_status frame_take(
+    struct str *in, size_t max, char *type, struct str *payload);
+
 /* Puts a whole frame, or nothing: then the buffer is full. */
 void frame_put(struct buf *, char type, struct str payload);
 

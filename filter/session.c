@@ -109,21 +109,16 @@ on_frame(struct session *s, char type, struct str payload)
 bool
 session_take(struct session *s, struct str *in)
 {
+	enum frame_status status = FRAME_OK;
+	struct str payload;
+	char type;
+
 	while (!s->committed) {
-		char type;
-		struct str payload;
-		size_t used;
-		switch (frame_next(*in, LIMIT_FRAME, &type, &payload, &used)) {
-		case FRAME_OK:
-			*in = str_skip(*in, used);
-			if (!on_frame(s, type, payload))
-				return false;
+		status = frame_take(in, LIMIT_FRAME, &type, &payload);
+		if (status != FRAME_OK)
 			break;
-		case FRAME_MORE:
-			return true;
-		case FRAME_BAD:
+		if (!on_frame(s, type, payload))
 			return false;
-		}
 	}
-	return true;
+	return status != FRAME_BAD;
 }
