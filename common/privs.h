@@ -11,6 +11,11 @@
  * with errno. */
 int privs_lookup(const char *user, uid_t *uid, gid_t *gid);
 
+/* The uid of a role's user; our own where there is no such user, as in a suite
+ * that runs as one ordinary user.  Before the sandbox: it asks the name
+ * service. */
+uid_t privs_uid_or_own(const char *user);
+
 /* Becomes uid and gid for good: supplementary groups dropped, all three ids
  * set, checked that root cannot be regained.  0, or -1 with errno. */
 int privs_drop(uid_t uid, gid_t gid);

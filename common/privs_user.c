@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <unistd.h>
 #include "common/privs.h"
 
 int
@@ -22,4 +23,13 @@ privs_lookup(const char *user, uid_t *uid, gid_t *gid)
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
 	return 0;
+}
+
+uid_t
+privs_uid_or_own(const char *user)
+{
+	uid_t uid;
+	gid_t gid;
+
+	return privs_lookup(user, &uid, &gid) == 0 ? uid : geteuid();
 }

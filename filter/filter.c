@@ -189,17 +189,6 @@ static const struct role role = { .name = "filter",
 	.on_reload = on_reload,
 	.on_finish = on_finish };
 
-static uid_t
-uid_of_smtpd(void)
-{
-	uid_t uid;
-	gid_t gid;
-
-	if (privs_lookup("posternd", &uid, &gid) == 0)
-		return uid;
-	return geteuid(); /* a suite of one user */
-}
-
 static void
 enter_sandbox(void)
 {
@@ -223,7 +212,7 @@ main(int argc, char **argv)
 	if (!load_settings(&settings))
 		die(EXITCODE_PERMANENT, "control directory", 0);
 	/* a program is no peer of ours: it could have itself run for ever */
-	uid_t own = keeper_one_user(), smtpd = uid_of_smtpd();
+	uid_t own = keeper_one_user(), smtpd = privs_uid_or_own("posternd");
 	int keeper = keeper_start();
 	enter_sandbox();
 	apply(&settings);

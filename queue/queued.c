@@ -149,16 +149,6 @@ static const struct role role = { .name = "queued",
 	.on_link = on_link,
 	.on_reload = on_reload };
 
-static uid_t
-uid_of(const char *user)
-{
-	uid_t uid;
-	gid_t gid;
-	if (privs_lookup(user, &uid, &gid) == 0)
-		return uid;
-	return geteuid(); /* a suite of one user */
-}
-
 /* Commits first: senders wait for it.  All of what the last round of the loop
  * brought goes to the disk in one write. */
 static int
@@ -223,7 +213,8 @@ main(int argc, char **argv)
 	if (!load_settings(&settings))
 		die_do(EXITCODE_PERMANENT, "the control files are wrong", 0,
 		    "postern check says which, and how to write them");
-	const uid_t tellers[] = { uid_of("posternd"), uid_of("posternf") };
+	const uid_t tellers[] = { privs_uid_or_own("posternd"),
+		privs_uid_or_own("posternf") };
 	tellers_init(geteuid(), tellers);
 	spool_open(&spool, ROLE_FD_DIR);
 	open_journal();
