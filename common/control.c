@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "common/io.h"
+#include "common/limits.h"
 #include "common/log.h"
 
 #define NUMBER(n, dflt, lo, hi, text)                                          \
@@ -81,7 +82,7 @@ const struct control_setting control_settings[] = {
 	    "free inodes below which mail is refused"),
 	NUMBER("concurrencyremote", "100", 0, 10000,
 	    "connections to other hosts at a time; 0: that mail waits"),
-	NUMBER("concurrencylocal", "20", 0, 10000,
+	NUMBER("concurrencylocal", "64", 0, LIMIT_LOCALS,
 	    "delivery processes at a time; 0: all that mail waits"),
 	LINE(
 	    "bouncefrom", "MAILER-DAEMON", "local part that bounces come from"),

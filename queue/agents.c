@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "queue/agent.h"
 #include "queue/names.h"
@@ -21,7 +22,6 @@ enum {
 	SLOW_LOCAL_MS = 1000,	 /* a delivery here that takes so long: slow, */
 	SLOW_MEMORY_MS = 600000, /* and remembered */
 	SLOW_MS = 10000,  /* one job takes so long: others get a connection */
-	PARKED_MAX = 100, /* idle locals without a place */
 	LEAVE_MS = 10000, /* a child of remote waits for 5 s after QUIT */
 	JOBS_UNKNOWN = 1 << 30, /* of a resumed agent: it has had enough */
 	ACK_PACKET = 8 * 1024,
@@ -166,7 +166,7 @@ agent_park(struct agent *a)
 	a->jobs = 0;
 	hubs_closed(a->destination, a->place);
 	agents_wanted(a->destination);
-	if (++parked > PARKED_MAX)
+	if (++parked > LIMIT_PARKED)
 		retire_oldest();
 }
 

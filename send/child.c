@@ -14,6 +14,7 @@
 struct asker qmgr, userd;
 struct child children[CHILDREN];
 static size_t free_count = CHILDREN, local_count;
+static size_t child_end; /* those from here on were never used */
 static char packet_space[PACKET_MAX];
 
 /* ---- children ---- */
@@ -24,6 +25,8 @@ child_new(enum child_kind kind, uint64_t key)
 	for (size_t i = 0; i < CHILDREN; i++) {
 		if (children[i].kind != CHILD_FREE)
 			continue;
+		if (i >= child_end)
+			child_end = i + 1;
 		children[i] = (struct child){ .kind = kind,
 			.key = key,
 			.status = { .fd = -1 },
@@ -79,7 +82,7 @@ child_drop_watch(struct watch *w)
 struct child *
 child_find_local(const struct account *a, bool is_owner)
 {
-	for (size_t i = 0; i < CHILDREN; i++) {
+	for (size_t i = 0; i < child_end; i++) {
 		struct child *c = &children[i];
 		if (c->kind == CHILD_LOCAL && c->control.fd >= 0 &&
 		    c->is_owner == is_owner &&
@@ -92,7 +95,7 @@ child_find_local(const struct account *a, bool is_owner)
 struct child *
 child_find_pid(pid_t pid)
 {
-	for (size_t i = 0; i < CHILDREN; i++)
+	for (size_t i = 0; i < child_end; i++)
 		if (children[i].kind != CHILD_FREE && children[i].pid == pid)
 			return &children[i];
 	return NULL;
@@ -102,7 +105,7 @@ size_t
 child_runners(const struct account *a)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < CHILDREN; i++)
+	for (size_t i = 0; i < child_end; i++)
 		n += children[i].kind == CHILD_RUNNER &&
 		     str_eq(str_of(children[i].account.name), str_of(a->name));
 	return n;
@@ -153,7 +156,7 @@ void
 asker_lose(struct asker *a)
 {
 	child_drop_watch(&a->watch);
-	for (size_t i = 0; i < CHILDREN; i++) {
+	for (size_t i = 0; i < child_end; i++) {
 		struct child *c = &children[i];
 		bool is_qmgrs = c->kind == CHILD_LOCAL && a == &qmgr;
 		if (is_due_to(c, a) || (is_qmgrs && c->asked)) {
@@ -179,7 +182,7 @@ void
 asker_answer_all(struct asker *a)
 {
 	a->blocked = false;
-	for (size_t i = 0; i < CHILDREN && a->watch.fd >= 0; i++) {
+	for (size_t i = 0; i < child_end && a->watch.fd >= 0; i++) {
 		struct child *c = &children[i];
 		if (!is_due_to(c, a))
 			continue;

@@ -5,12 +5,14 @@
 #ifndef SEND_CHILD_H
 #define SEND_CHILD_H
 
+#include "common/limits.h"
 #include "common/loop.h"
 #include "send/account.h"
 
 enum {
-	CHILDREN = 1024,  /* requests in work and processes that run */
-	LOCALS_MAX = 256, /* of these */
+	/* qmgr's, and some that are ending */
+	LOCALS_MAX = LIMIT_LOCALS + LIMIT_PARKED + 100,
+	CHILDREN = LOCALS_MAX + 768, /* requests in work, processes that run */
 	CHILD_PID_DUE = -1
 };
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Plays start, qmgr and userd for the real postern-become and postern-local."""
+import ctypes
 import os
 import pathlib
 import pwd
@@ -17,11 +18,22 @@ ROOT = os.geteuid() == 0
 OWNER = pwd.getpwnam("posternm") if ROOT else pwd.getpwuid(os.geteuid())
 
 
-class Become:
-    """A running postern-become with a mail directory of its own."""
+def see_instead(path, place):
+    """From here on this process, and its children, see path at place."""
+    new_namespace, bind, private = 0x20000, 0x1000, 0x44000  # mount(2)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_namespace) or \
+       libc.mount(None, b"/", None, private, None) or \
+       libc.mount(os.fsencode(path), os.fsencode(place), None, bind, None):
+        raise OSError(ctypes.get_errno(), "mount")
 
-    def __init__(self, mail=None):
-        self.given_mail = mail
+
+class Become:
+    """A running postern-become with a mail directory of its own; passwd: a
+    file that it has in place of /etc/passwd."""
+
+    def __init__(self, mail=None, passwd=None):
+        self.given_mail, self.passwd = mail, passwd
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="postern-become-")
@@ -39,6 +51,8 @@ class Become:
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def wire():
+            if self.passwd:
+                see_instead(self.passwd, "/etc/passwd")
             high = [os.dup2(fd, 40 + i) for i, fd in
                     enumerate([far.fileno()] + fds)]
             for i, fd in enumerate(high):
