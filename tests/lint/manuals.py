@@ -178,6 +178,9 @@ def settings():
     text = (TOP / "common/control.c").read_text()
     table = text[text.index("control_settings[] = {"):]
     table = table[:table.index("\n};")]
+    limits = (TOP / "common/limits.h").read_text()
+    for name, value in re.findall(r"\b(LIMIT_\w+) = (\d+)", limits):
+        table = re.sub(rf"\b{name}\b", value, table)
     for kind, inner in re.findall(r"\b(NUMBER|LINE|LIST)\(((?:[^()\"]|\"(?:[^\"\\]|\\.)*\")*)\)",
                                   table):
         parts = re.findall(r"\"(?:[^\"\\]|\\.)*\"|[^,\s]+", inner)
