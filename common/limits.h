@@ -21,8 +21,8 @@ enum {
 	LIMIT_PEER = 64,	 /* "[IPv6 address]:port" */
 	LIMIT_USER = 32,	 /* a system user's name */
 	LIMIT_PASSWORD = 512,
-	LIMIT_LOCALS = 500, /* concurrencylocal */
-	LIMIT_PARKED = 100, /* idle locals beside these */
+	LIMIT_LOCALS = 500,	     /* concurrencylocal */
+	LIMIT_PARKED = 100,	     /* idle locals beside these */
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */
 };
 
