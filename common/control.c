@@ -56,7 +56,8 @@ const struct control_setting control_settings[] = {
 	    "seconds that a POP3 client may stay silent"),
 	NUMBER(
 	    "concurrencyincoming", "1000", 1, 60000, "SMTP sessions at a time"),
-	NUMBER("concurrencypop3", "500", 1, 60000, "POP3 sessions at a time"),
+	NUMBER("concurrencypop3", "500", 1, LIMIT_POP3,
+	    "POP3 sessions at a time"),
 	NUMBER("concurrencyperip", "250", 1, 60000,
 	    "sessions at a time from one address"),
 	NUMBER("concurrencyper64", "500", 1, 60000,
@@ -80,7 +81,7 @@ const struct control_setting control_settings[] = {
 	    "free space below which mail is refused, in MiB"),
 	NUMBER("spoolfloorinodes", "1000", 0, 1ull << 40,
 	    "free inodes below which mail is refused"),
-	NUMBER("concurrencyremote", "100", 0, 10000,
+	NUMBER("concurrencyremote", "100", 0, LIMIT_REMOTES,
 	    "connections to other hosts at a time; 0: that mail waits"),
 	NUMBER("concurrencylocal", "64", 0, LIMIT_LOCALS,
 	    "delivery processes at a time; 0: all that mail waits"),

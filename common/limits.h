@@ -23,6 +23,8 @@ enum {
 	LIMIT_PASSWORD = 512,
 	LIMIT_LOCALS = 500,	     /* concurrencylocal */
 	LIMIT_PARKED = 100,	     /* idle locals beside these */
+	LIMIT_REMOTES = 1000,	     /* concurrencyremote */
+	LIMIT_POP3 = 5000,	     /* concurrencypop3 */
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */
 };
 

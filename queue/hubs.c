@@ -15,7 +15,7 @@
 #include "queue/places.h"
 
 enum {
-	CONNECT_MAX = 4096, /* agents on their way */
+	CONNECT_MAX = 4096, /* agents on their way; over all places */
 	CONNECT_MS = 1200 * 1000,
 	SLOT_BITS = 12 /* of a key: which connect; the rest counts */
 };
@@ -28,6 +28,9 @@ struct connect {
 	bool sent, given_up, glimpse;
 	int64_t since;
 };
+
+_Static_assert((int)CONNECT_MAX >= LIMIT_LOCALS + LIMIT_REMOTES,
+    "an agent on its way has a place");
 
 static void on_become(struct link *, struct packet *, int *, size_t);
 static void on_dial(struct link *, struct packet *, int *, size_t);

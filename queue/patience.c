@@ -4,6 +4,7 @@
 #include "queue/patience.h"
 
 #include <stdlib.h>
+#include "common/limits.h"
 #include "common/log.h"
 #include "queue/names.h"
 #include "queue/places.h"
@@ -15,7 +16,7 @@ enum {
 	AT_ONCE = 256	    /* given up in one go */
 };
 
-static struct silent silent[PLACES_MAX];
+static struct silent silent[LIMIT_REMOTES];
 
 /* A job was sent, and no server has answered yet.  One whose body is still
  * being fetched waits for us. */
@@ -30,14 +31,14 @@ static size_t
 collect(void)
 {
 	size_t n = 0;
-	for (struct agent *a = agents_first(); a != NULL && n < PLACES_MAX;
+	for (struct agent *a = agents_first(); a != NULL && n < LIMIT_REMOTES;
 	     a = a->after)
 		if (is_unanswered(a))
 			silent[n++] = (struct silent){ .since = a->quiet_since,
 				.agent = a,
 				.suspect = a->destination->failures > 0,
 				.brief = places_brief(a->place) };
-	return n + hubs_silent(silent + n, PLACES_MAX - n);
+	return n + hubs_silent(silent + n, LIMIT_REMOTES - n);
 }
 
 static void

@@ -17,8 +17,7 @@
 
 #include "queue/destination.h"
 
-/* The limit of a channel (at most PLACES_MAX); 0 stops it. */
-enum { PLACES_MAX = 10000 };
+/* The limit of a channel (at most LIMIT_LOCALS, LIMIT_REMOTES); 0 stops it. */
 void places_limit(enum schedule_channel, unsigned limit);
 bool places_stopped(enum schedule_channel);
 /* May this destination have one more now, for the lot that is next?  When it

@@ -32,7 +32,7 @@
 enum {
 	STARTS_MAX = 2, /* of a local that ends before it takes its socket */
 	REQUESTS = 4,	/* taken in one go */
-	RUNNERS_MAX = 4 /* of a user: one works, others are ending */
+	RUNNERS = 4 /* of a user: one works, others are ending */
 };
 
 static struct account owner;
@@ -93,7 +93,7 @@ start_again(struct child *c)
 		    "4.3.0 the delivery program ended at once");
 		return;
 	}
-	if (child_room() == 0) {
+	if (!child_has_room(CHILD_LOCAL)) {
 		start_failed(c, VERDICT_DEFER, "4.3.2 too much to do");
 		return;
 	}
@@ -254,8 +254,8 @@ start_runner(struct child *local)
 	int pair[2] = { -1, -1 }, status_fd = -1;
 	size_t nfds = 0;
 	errno = EAGAIN;
-	if (!local->is_owner && child_room() > 1 &&
-	    child_runners(&local->account) < RUNNERS_MAX &&
+	if (!local->is_owner && child_has_room(CHILD_RUNNER) &&
+	    child_runners(&local->account) < RUNNERS &&
 	    io_pair(SOCK_SEQPACKET, pair) == 0) {
 		struct child *c = child_new(CHILD_RUNNER, 0);
 		c->account = local->account;
@@ -368,7 +368,8 @@ take_login(struct packet *p, struct str bytes, const int *fds, size_t nfds)
 static bool
 has_room(const struct asker *a)
 {
-	return child_room() > 1 && (a != &qmgr || child_locals() < LOCALS_MAX);
+	return child_has_room(a == &qmgr ? CHILD_LOCAL : CHILD_POP3D) &&
+	       child_has_room(CHILD_REFUSED);
 }
 
 static void

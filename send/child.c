@@ -13,11 +13,21 @@
 
 struct asker qmgr, userd;
 struct child children[CHILDREN];
-static size_t free_count = CHILDREN, local_count;
+static size_t used[CHILD_KINDS];
 static size_t child_end; /* those from here on were never used */
 static char packet_space[PACKET_MAX];
 
 /* ---- children ---- */
+
+bool
+child_has_room(enum child_kind kind)
+{
+	static const size_t most[CHILD_KINDS] = { [CHILD_LOCAL] = LOCALS_MAX,
+		[CHILD_RUNNER] = RUNNERS_MAX,
+		[CHILD_POP3D] = POP3DS_MAX,
+		[CHILD_REFUSED] = REFUSED_MAX };
+	return used[kind] < most[kind];
+}
 
 struct child *
 child_new(enum child_kind kind, uint64_t key)
@@ -33,23 +43,10 @@ child_new(enum child_kind kind, uint64_t key)
 			.control = { .fd = -1 },
 			.job_fd = -1,
 			.qmgr_fd = -1 };
-		free_count--;
-		local_count += kind == CHILD_LOCAL;
+		used[kind]++;
 		return &children[i];
 	}
 	bug("no place for a child"); /* on_link_ready looked */
-}
-
-size_t
-child_room(void)
-{
-	return free_count;
-}
-
-size_t
-child_locals(void)
-{
-	return local_count;
 }
 
 void
@@ -58,8 +55,7 @@ child_free_if_over(struct child *c)
 	if (c->kind == CHILD_FREE || c->pid != 0 || c->status.fd >= 0 ||
 	    c->control.fd >= 0 || c->due != 0)
 		return;
-	local_count -= c->kind == CHILD_LOCAL;
-	free_count++;
+	used[c->kind]--;
 	c->kind = CHILD_FREE;
 }
 

@@ -10,9 +10,13 @@
 #include "send/account.h"
 
 enum {
-	/* qmgr's, and some that are ending */
+	/* requests in work and processes that run, some that are ending too:
+	 * of each kind so many, that none takes the room of another */
 	LOCALS_MAX = LIMIT_LOCALS + LIMIT_PARKED + 100,
-	CHILDREN = LOCALS_MAX + 768, /* requests in work, processes that run */
+	RUNNERS_MAX = LOCALS_MAX,
+	POP3DS_MAX = LIMIT_POP3 + 100,
+	REFUSED_MAX = 64,
+	CHILDREN = LOCALS_MAX + RUNNERS_MAX + POP3DS_MAX + REFUSED_MAX,
 	CHILD_PID_DUE = -1
 };
 
@@ -21,7 +25,8 @@ enum child_kind {
 	CHILD_LOCAL,
 	CHILD_RUNNER, /* of a local's programs */
 	CHILD_POP3D,
-	CHILD_REFUSED
+	CHILD_REFUSED,
+	CHILD_KINDS
 };
 
 struct child {
@@ -51,10 +56,9 @@ struct asker {
 extern struct asker qmgr, userd;
 extern struct child children[CHILDREN];
 
-/* A place; there must be one (child_room() > 0). */
+bool child_has_room(enum child_kind);
+/* A place; there must be one. */
 struct child *child_new(enum child_kind, uint64_t key);
-size_t child_room(void);
-size_t child_locals(void);
 /* Frees the place when nothing is left: no process, descriptor or answer. */
 void child_free_if_over(struct child *);
 /* Nobody waits for its job socket any more. */

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/limits.h"
 
 enum {
-	REQUESTS_MAX = 1024, /* below 1 << SLOT_BITS */
+	REQUESTS_MAX = LIMIT_REMOTES + 24, /* below 1 << SLOT_BITS */
 	SLOT_BITS = 12,
 	QUESTION_BITS = 6 /* walk's question numbers: under 1 + 2 * 16 */
 };

@@ -59,7 +59,7 @@ GALLERY = {
     }, [
         ("databytes:1", M, "must be a whole number from 0 to"),
         ("timeoutsmtpd:1", M, "must be a whole number from 1 to 86400"),
-        ("concurrencypop3:1", M, "must be a whole number from 1 to 60000"),
+        ("concurrencypop3:1", M, "must be a whole number from 1 to 5000"),
         ("concurrencypop3:2", W, "only the first line counts: remove"),
         ("timeoutpop3:1", W, "is empty, so the default holds, 600: remove"),
         ("queuelifetime:1", W, "mail is returned after 60 seconds"),

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: ISC
 """postern-dial: the test plays start, qmgr, remote and dnsd."""
+import contextlib
 import os
+import pathlib
+import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-import roles
-from roles import Role, packet, receive, text, u8, u32, u64
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import roles  # noqa: E402
+from roles import Role, packet, receive, text, u8, u32, u64  # noqa: E402
+from suite import TOP  # noqa: E402
 
 A, MX, AAAA = 1, 15, 28
 OK, NO_NAME, NO_RECORD, FAILED, BOGUS = range(5)
@@ -223,20 +229,39 @@ def test_what_qmgr_gives_up():
         assert dial.fails("nowhere.invalid..")[0] in "DZ"
 
 
-def test_timeout_and_many_at_once():
-    # a full backlog does not answer
-    full = socket.socket()
-    full.bind(("127.0.0.1", 0))
-    full.listen(0)
-    port = full.getsockname()[1]
-    fillers = []
-    for _ in range(4):
-        s = socket.socket()
-        s.setblocking(False)
-        s.connect_ex(("127.0.0.1", port))
-        fillers.append(s)
+@pytest.fixture
+def silent_port():
+    """A full backlog does not answer."""
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        for _ in range(4):
+            s = stack.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def test_as_many_at_once_as_concurrencyremote_may_say(silent_port):
+    """None is refused for a limit of ours, which would pass for the host's."""
+    most = int(re.search(r"\bLIMIT_REMOTES = (\d+)", (
+        TOP / "common/limits.h").read_text())[1])
+    with Dial(timeoutconnect="2",
+              smtproutes=f"slow.example:127.0.0.1:{silent_port}\n") as d:
+        keys = {d.ask("slow.example") for _ in range(most)}
+        for _ in range(most):
+            p = packet(d.qmgr, 10)
+            keys.remove(p.u64())
+            assert chr(p.u8()) == "Z"
+            assert p.str().endswith("Connection timed out")
+        assert not keys
+
+
+def test_timeout_and_many_at_once(silent_port):
     good = socket.create_server(("127.0.0.1", 0), backlog=200)
-    with Dial(timeoutconnect="1", smtproutes=f"slow.example:127.0.0.1:{port}\n"
+    with Dial(timeoutconnect="1", smtproutes=f"slow.example:127.0.0.1:{silent_port}\n"
               f"good.example:127.0.0.1:{good.getsockname()[1]}") as d:
         began = time.time()
         slow = {d.ask("slow.example") for _ in range(50)}

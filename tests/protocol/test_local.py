@@ -352,6 +352,19 @@ def test_more_requests_do_not_keep_answers_back(become):
     assert answers[0] == "K"
 
 
+def test_logins_do_not_take_the_room_of_deliveries(become):
+    userd, count = become.link("userd"), 2000
+    near, far = socket.socketpair()
+    for key in range(count):
+        socket.send_fds(userd, [
+            b"P" + u64(key) + text("") + text("x.org/bob") + text("sid") +
+            text("127.0.0.1") + text("bob") + text("")], [far.fileno()] * 3)
+        assert packet(userd, 20).type == "K"
+    far.close()
+    assert become.local().deliver(ident(), *BOB)[0] == "K"
+    near.close()
+
+
 def test_local_ends_when_its_socket_is_closed(become):
     a = become.local()
     a.deliver(ident(), *BOB)
