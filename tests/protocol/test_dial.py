@@ -261,14 +261,15 @@ def test_as_many_at_once_as_concurrencyremote_may_say(silent_port):
 
 def test_timeout_and_many_at_once(silent_port):
     good = socket.create_server(("127.0.0.1", 0), backlog=200)
-    with Dial(timeoutconnect="1", smtproutes=f"slow.example:127.0.0.1:{silent_port}\n"
+    with Dial(timeoutconnect="3",
+              smtproutes=f"slow.example:127.0.0.1:{silent_port}\n"
               f"good.example:127.0.0.1:{good.getsockname()[1]}") as d:
         began = time.time()
         slow = {d.ask("slow.example") for _ in range(50)}
         quick = [d.ask("good.example") for _ in range(50)]
         for key in quick:
             d.connected(key)
-        assert time.time() - began < 1
+        assert time.time() - began < 2.5  # none waits for the slow ones
         told = set()
         for _ in slow:
             p = packet(d.qmgr)
@@ -276,7 +277,7 @@ def test_timeout_and_many_at_once(silent_port):
             assert chr(p.u8()) == "Z"
             assert p.str().endswith("Connection timed out")
         assert told == slow
-        assert 0.9 < time.time() - began < 3
+        assert 2.9 < time.time() - began < 6
 
 
 def test_neighbours_come_and_go():

@@ -311,7 +311,7 @@ def test_out_of_descriptors():
             begun = time.monotonic()
             with role.connect():
                 close(role.session())
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 3
             calls = open(os.path.join(role.folder, "trace")).read()
             assert calls.count("accept4(") < 10, calls
         finally:
