@@ -19,3 +19,14 @@ facts_put(struct buf *b, const struct facts *f)
 	packet_str(b, f->peer_ip);
 	packet_u8(b, f->relay ? 1 : 0);
 }
+
+void
+facts_put_sid(struct buf *b, const char *prefix, uid_t uid, uint64_t number)
+{
+	enum { NUMBERS = 1000000 };
+
+	buf_puts(b, prefix);
+	buf_put_u64(b, uid);
+	buf_putc(b, '-');
+	buf_put_u64(b, number % NUMBERS);
+}

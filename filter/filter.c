@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "common/announce.h"
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
-#include "common/link.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/role.h"
@@ -113,28 +113,11 @@ on_reload(void)
 	LOG(INFO, "reload", F_TEXT("result", "done"));
 }
 
-/* ---- the link to listen ---- */
-
-static void
-take_session(struct link *l, struct packet *p, int *fds, size_t nfds)
-{
-	struct facts facts;
-
-	if (!facts_take(p, &facts) || p->type != 'S' || nfds != 1) {
-		link_complain(l, p->type);
-		return;
-	}
-	stream_serve(fds[0], &facts);
-	fds[0] = -1;
-}
-
-static struct link listener = LINK_DOWN("listen", take_session, NULL, NULL);
-
 static void
 on_link(struct str peer, int fd)
 {
 	if (str_starts(peer, STR("listen"))) {
-		(void)link_open(&listener, fd);
+		announce_link(fd, stream_serve);
 		return;
 	}
 	LOG(ERROR, "strange-link", F_STR("peer", peer));

@@ -257,10 +257,7 @@ open_local(int fd, uid_t uid)
 		io_close(&fd);
 		return;
 	}
-	buf_puts(&sid, "filter-");
-	buf_put_u64(&sid, uid);
-	buf_putc(&sid, '-');
-	buf_put_u64(&sid, ++local_number % 1000000);
+	facts_put_sid(&sid, "filter-", uid, ++local_number);
 	struct stream *s = stream_open(
 	    fd, &(struct facts){ .sid = buf_str(&sid), .relay = ours });
 	if (s != NULL)

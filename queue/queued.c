@@ -9,13 +9,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "common/announce.h"
 #include "common/control.h"
 #include "common/die.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/role.h"
 #include "common/sandbox.h"
-#include "queue/announce.h"
 #include "queue/change.h"
 #include "queue/commit.h"
 #include "queue/found.h"
@@ -136,7 +136,7 @@ on_link(struct str peer, int fd)
 	} else if (str_eq(peer, STR("pickup"))) {
 		stream_pickup_link(fd);
 	} else if (str_starts(peer, STR("listen"))) {
-		announce_link(fd);
+		announce_link(fd, stream_serve);
 	} else {
 		LOG(ERROR, "strange-link", F_STR("peer", peer));
 		close(fd);

@@ -2,7 +2,7 @@ QUEUED_PURE := queue/bytes.o queue/record.o queue/envelope.o queue/mess.o queue/
 QUEUED_SPOOL := $(QUEUED_PURE) queue/messfile.o queue/journal.o queue/spool.o queue/drops.o queue/found.o queue/recover.o
 
 PROGS += postern-queued
-postern-queued_OBJS := queue/queued.o queue/announce.o queue/change.o queue/commit.o queue/crowd.o queue/draft.o queue/errand.o queue/fill.o queue/heard.o queue/messdir.o queue/note.o queue/replies.o queue/room.o queue/round.o queue/session.o queue/settle.o queue/stream.o queue/teller.o queue/tellers.o queue/tend.o $(QUEUED_SPOOL)
+postern-queued_OBJS := queue/queued.o queue/change.o queue/commit.o queue/crowd.o queue/draft.o queue/errand.o queue/fill.o queue/heard.o queue/messdir.o queue/note.o queue/replies.o queue/room.o queue/round.o queue/session.o queue/settle.o queue/stream.o queue/teller.o queue/tellers.o queue/tend.o $(QUEUED_SPOOL)
 postern-queued_LIBS := -lsodium
 
 PROGS += postern-fsck

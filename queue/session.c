@@ -54,13 +54,9 @@ session_set_sid(struct session *s, struct str sid)
 void
 session_name(struct session *s, const char *prefix, uid_t uid, uint64_t number)
 {
-	enum { NUMBERS = 1000000 };
 	char text[LIMIT_SID + 1];
 	struct buf sid = BUF_ON(text);
-	buf_puts(&sid, prefix);
-	buf_put_u64(&sid, uid);
-	buf_putc(&sid, '-');
-	buf_put_u64(&sid, number % NUMBERS);
+	facts_put_sid(&sid, prefix, uid, number);
 	session_set_sid(s, buf_str(&sid));
 }
 

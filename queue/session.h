@@ -41,7 +41,7 @@ void session_init(struct spool *);
 /* Borrows the domains until the next call. */
 void session_set_limits(const struct session_limits *);
 void session_set_sid(struct session *, struct str sid);
-/* Its id becomes the prefix, UID-NUMBER (of which six digits). */
+/* Its id becomes the one of facts_put_sid. */
 void session_name(struct session *, const char *prefix, uid_t, uint64_t number);
 struct str session_sid(const struct session *);
 /* Takes whole frames off *in, until the end or until it must wait.  False: the

@@ -368,13 +368,12 @@ on_accept(struct watch *w, uint32_t events)
 
 /* ---- the link to bounce, and those that listen announces ---- */
 
-bool
-stream_serve(int fd, struct str sid, bool relay)
+void
+stream_serve(int fd, const struct facts *f)
 {
-	struct stream *s = stream_open(fd, SESSION_SMTP, sid);
-	if (s != NULL)
-		s->session.relay = relay;
-	return s != NULL;
+	struct stream *s = stream_open(fd, SESSION_SMTP, f->sid);
+	if (s != NULL) /* else its peer sees the end */
+		s->session.relay = f->relay;
 }
 
 void

@@ -4,6 +4,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include "common/facts.h"
 #include "queue/session.h"
 
 struct stream;
@@ -17,8 +18,8 @@ struct stream_limits {
 void stream_init(struct spool *, int listen_fd, const struct stream_limits *);
 /* Borrows what the limits point to until the next call. */
 void stream_set_limits(const struct stream_limits *);
-/* Serves a session that listen announced; takes fd over.  False: no memory. */
-bool stream_serve(int fd, struct str sid, bool relay);
+/* Serves a session that listen announced; takes fd over. */
+void stream_serve(int fd, const struct facts *);
 /* The links to bounce and pickup. */
 void stream_bounce_link(int fd);
 void stream_pickup_link(int fd);
