@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "queue/envelope.h"
@@ -23,13 +22,10 @@ static const char bad_recipient[] = "5.1.3 Bad recipient address";
 static const char too_many[] = "4.5.3 Too many recipients";
 static const char incomplete[] = "5.5.1 Message without sender or recipient";
 
-enum {
-	PATIENCE_MS = 5000, /* for so long nobody has to give way to others */
-	ROOM_FIRST = 512    /* of recipients; doubles */
-};
+enum { ROOM_FIRST = 512 /* of recipients; doubles */ };
 
 static uint64_t in_use, memory_limit, body_limit;
-static struct message *oldest, *youngest; /* of those that still arrive */
+static struct arrivals arrivals;
 
 void
 message_limit(uint64_t memory, uint64_t body)
@@ -38,48 +34,17 @@ message_limit(uint64_t memory, uint64_t body)
 	body_limit = body;
 }
 
-/* ---- those that still arrive ---- */
-
-static void
-arrival_begins(struct message *m)
-{
-	m->arrives = true;
-	m->begun_ms = clock_mono_ms();
-	m->older = youngest;
-	if (youngest != NULL)
-		youngest->younger = m;
-	else
-		oldest = m;
-	youngest = m;
-}
-
-static void
-arrival_ends(struct message *m)
-{
-	if (!m->arrives)
-		return;
-	m->arrives = false;
-	if (m->older != NULL)
-		m->older->younger = m->younger;
-	else
-		oldest = m->younger;
-	if (m->younger != NULL)
-		m->younger->older = m->older;
-	else
-		youngest = m->older;
-}
-
 /* Those who dawdle give way to those who do not. */
 static bool
 make_room(size_t n)
 {
-	int64_t latest = clock_mono_ms() - PATIENCE_MS;
+	struct arrival *a;
 
-	while (in_use + n > memory_limit && oldest != NULL &&
-	       oldest->begun_ms <= latest) {
+	while (in_use + n > memory_limit &&
+	       (a = arrivals_dawdler(&arrivals)) != NULL) {
 		LOG(WARN, "stalled", F_NUM("refused", 1),
 		    F_NUM("memory", in_use));
-		message_refuse(oldest, 'Z', no_memory);
+		message_refuse((struct message *)(void *)a, 'Z', no_memory);
 	}
 	return in_use + n <= memory_limit;
 }
@@ -142,7 +107,7 @@ message_new(void)
 	memset(m, 0, offsetof(struct message, sender));
 	m->verdict = 'K';
 	m->body_fd = m->envelope_fd = -1;
-	arrival_begins(m);
+	arrivals_begin(&arrivals, &m->arrival);
 	return m;
 }
 
@@ -156,7 +121,7 @@ message_let_go(struct message *m)
 static void
 forget(struct message *m)
 {
-	arrival_ends(m);
+	arrivals_end(&arrivals, &m->arrival);
 	message_let_go(m);
 	free(m->recipients);
 	m->recipients = NULL;
@@ -329,7 +294,7 @@ message_close(struct message *m)
 	if (!open_file(m, &m->body_fd, "message") || !write_envelope(m) ||
 	    !seal(m, m->body_fd) || !seal(m, m->envelope_fd))
 		return false;
-	arrival_ends(m);
+	arrivals_end(&arrivals, &m->arrival);
 	free(m->recipients);
 	m->recipients = NULL;
 	return true;

@@ -6,13 +6,12 @@
 #ifndef FILTER_MESSAGE_H
 #define FILTER_MESSAGE_H
 
+#include "common/arrivals.h"
 #include "common/limits.h"
 #include "common/str.h"
 
 struct message {
-	struct message *older, *younger; /* those that still arrive */
-	bool arrives;
-	int64_t begun_ms;
+	struct arrival arrival;	  /* first */
 	char verdict;		  /* 'K' until something is wrong */
 	const char *why;	  /* the text to 'Z' and 'D' */
 	int body_fd, envelope_fd; /* -1: none */

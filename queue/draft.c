@@ -21,57 +21,23 @@ static const char too_many[] = "4.5.3 Too many recipients";
 static const char incomplete[] = "5.5.1 Message without sender or recipient";
 
 enum {
-	/* For so long nobody has to give way to others. */
-	PATIENCE_MS = 5000,
 	/* Large bodies are written in pieces that end at multiples of this in
 	 * the file: the page cache then keeps them in large folios. */
 	PIECE = 64 * 1024
 };
 
 static uint64_t last_temporary;
-static struct draft *oldest, *youngest; /* of those that still arrive */
+static struct arrivals arrivals;
 static struct draft *spare; /* one after another is made and freed */
-
-/* ---- those that still arrive ---- */
-
-static void
-arrival_begins(struct draft *d)
-{
-	d->arrives = true;
-	d->begun_ms = clock_mono_ms();
-	d->older = youngest;
-	d->younger = NULL;
-	if (youngest != NULL)
-		youngest->younger = d;
-	else
-		oldest = d;
-	youngest = d;
-}
-
-static void
-arrival_ends(struct draft *d)
-{
-	if (!d->arrives)
-		return;
-	d->arrives = false;
-	if (d->older != NULL)
-		d->older->younger = d->younger;
-	else
-		oldest = d->younger;
-	if (d->younger != NULL)
-		d->younger->older = d->older;
-	else
-		youngest = d->older;
-}
 
 void
 draft_relieve(const struct spool *s, size_t memory)
 {
 	unsigned n = 0;
-	int64_t latest = clock_mono_ms() - PATIENCE_MS;
-	while (oldest != NULL && oldest->begun_ms <= latest &&
-	       bytes_in_use() > memory) {
-		draft_refuse(oldest, s, 'Z', no_memory);
+	struct arrival *a;
+	while (bytes_in_use() > memory &&
+	       (a = arrivals_dawdler(&arrivals)) != NULL) {
+		draft_refuse((struct draft *)(void *)a, s, 'Z', no_memory);
 		n++;
 	}
 	if (n > 0)
@@ -95,14 +61,14 @@ draft_new(struct stream *stream)
 	d->slot = LEDGER_NONE;
 	d->verdict = 'K';
 	d->fd = -1;
-	arrival_begins(d);
+	arrivals_begin(&arrivals, &d->arrival);
 	return d;
 }
 
 static void
 forget(struct draft *d, const struct spool *s)
 {
-	arrival_ends(d);
+	arrivals_end(&arrivals, &d->arrival);
 	bytes_free(&d->recipients);
 	bytes_free(&d->body);
 	bytes_free(&d->headed);
@@ -339,7 +305,7 @@ draft_close(struct draft *d, const struct spool *s, struct str sid)
 		return false;
 	}
 	bytes_free(&d->recipients);
-	arrival_ends(d);
+	arrivals_end(&arrivals, &d->arrival);
 	return true;
 }
 

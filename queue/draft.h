@@ -6,16 +6,15 @@
 #ifndef DRAFT_H
 #define DRAFT_H
 
+#include "common/arrivals.h"
 #include "queue/bytes.h"
 #include "queue/spool.h"
 
 struct stream;
 
 struct draft {
+	struct arrival arrival; /* first */
 	struct draft *next;
-	struct draft *older, *younger; /* those that still arrive */
-	bool arrives;		       /* is one of them */
-	int64_t begun_ms;
 	struct stream *stream; /* NULL: nobody waits for the answer */
 	int64_t waits_since;   /* ms: for room in the journal; 0: does not */
 	uint64_t id;	       /* 0 until it is committed */
