@@ -90,12 +90,22 @@ stream_close(struct stream *s)
 	look_later(s);
 }
 
+/* No fault of the peer's, who sees the end and tries again. */
+static void
+break_off(struct stream *s, int error)
+{
+	LOG(ERROR, "stream", F_STR("sid", session_facts(&s->session).sid),
+	    F_ERRNO(error));
+	stream_close(s);
+}
+
 static struct stream *
 stream_open(int fd, const struct facts *f)
 {
 	struct stream *s = count < STREAMS_MAX ? malloc(sizeof(*s)) : NULL;
 
 	if (s == NULL) {
+		LOG(ERROR, "stream", F_STR("sid", f->sid), F_ERRNO(ENOMEM));
 		io_close(&fd);
 		return NULL;
 	}
@@ -103,7 +113,7 @@ stream_open(int fd, const struct facts *f)
 	s->watch = (struct watch){ .fd = fd, .ready = on_ready, .arg = s };
 	session_set_facts(&s->session, f);
 	if (loop_add(&s->watch, EPOLLIN) < 0) {
-		LOG(ERROR, "stream", F_ERRNO(errno));
+		LOG(ERROR, "stream", F_STR("sid", f->sid), F_ERRNO(errno));
 		io_close(&fd);
 		free(s);
 		return NULL;
@@ -149,8 +159,7 @@ on_done(struct runner_job *j, char verdict, struct str text)
 
 	s->waits = false;
 	if (loop_add(&s->watch, EPOLLIN) < 0) {
-		LOG(ERROR, "stream", F_ERRNO(errno));
-		stream_close(s);
+		break_off(s, errno);
 		return;
 	}
 	answer(s, verdict, text);
@@ -186,7 +195,7 @@ parse(struct stream *s, struct str in)
 		    F_STR("sid", session_facts(&s->session).sid));
 		stream_close(s);
 	} else if (!keep(s, in)) {
-		stream_close(s); /* no memory: its peer tries again */
+		break_off(s, ENOMEM);
 	} else if (s->session.committed) {
 		commit(s);
 	}
@@ -202,7 +211,9 @@ read_input(struct stream *s)
 	ssize_t n = recv(s->watch.fd, scratch + kept, READ, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0)
+	if (n < 0 && errno != ECONNRESET)
+		break_off(s, errno);
+	else if (n <= 0)
 		stream_close(s);
 	else
 		parse(s, (struct str){ .p = scratch, .n = kept + (size_t)n });

@@ -124,6 +124,15 @@ stream_close(struct stream *s)
 
 static void on_ready(struct watch *, uint32_t);
 
+/* No fault of the peer's, who sees the end and tries again. */
+static void
+break_off(struct stream *s, int error)
+{
+	LOG(ERROR, "stream", F_STR("sid", session_sid(&s->session)),
+	    F_ERRNO(error));
+	stream_close(s);
+}
+
 /* Takes fd over.  NULL: it is closed. */
 static struct stream *
 stream_open(int fd, enum session_kind kind, struct str sid)
@@ -132,6 +141,7 @@ stream_open(int fd, enum session_kind kind, struct str sid)
 	if (stream_count < STREAMS_MAX)
 		s = malloc(sizeof(*s));
 	if (s == NULL) {
+		LOG(ERROR, "stream", F_STR("sid", sid), F_ERRNO(ENOMEM));
 		io_close(&fd);
 		return NULL;
 	}
@@ -143,7 +153,7 @@ stream_open(int fd, enum session_kind kind, struct str sid)
 	s->uid = (uid_t)-1;
 	/* whether fd blocks is all the same: MSG_DONTWAIT is with every call */
 	if (loop_add(&s->watch, EPOLLIN) < 0) {
-		LOG(ERROR, "stream", F_ERRNO(errno));
+		LOG(ERROR, "stream", F_STR("sid", sid), F_ERRNO(errno));
 		io_close(&fd);
 		free(s);
 		return NULL;
@@ -168,10 +178,8 @@ watch_again(struct stream *s)
 {
 	uint32_t events = s->out_n > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
 	s->paused = false;
-	if (loop_add(&s->watch, events) < 0) {
-		LOG(ERROR, "stream", F_ERRNO(errno));
-		stream_close(s);
-	}
+	if (loop_add(&s->watch, events) < 0)
+		break_off(s, errno);
 }
 
 /* ---- input and output ---- */
@@ -192,7 +200,7 @@ parse(struct stream *s, struct str in)
 	}
 	s->input.n = 0;
 	if (in.n > 0 && !bytes_put(&s->input, in)) {
-		stream_close(s); /* no memory: its peer tries again */
+		break_off(s, ENOMEM);
 		return;
 	}
 	if (in.n == 0)
@@ -218,6 +226,10 @@ read_input(struct stream *s)
 	ssize_t n = recv(s->watch.fd, scratch + kept, READ, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n < 0 && errno != ECONNRESET) {
+		break_off(s, errno);
+		return;
+	}
 	if (n <= 0) {
 		stream_close(s);
 		return;

@@ -994,6 +994,18 @@ def test_a_failed_write_is_refused_and_voided():
 
 
 @no_sanitizer
+def test_a_session_that_cannot_be_read_is_told_of():
+    with World(wrap=strace("recvfrom:error=ENOMEM:when=2")) as w:
+        l = Listen(w)
+        s = l.session()
+        assert s.post("", [RCPT], b"x")[0] == "K"
+        assert l.session(sid="unread").post("", [RCPT], b"y") is None
+        assert s.post("", [RCPT], b"z")[0] == "K"
+        assert re.findall("event=stream .*", w.log()) == \
+            ['event=stream sid=unread error="Cannot allocate memory"']
+
+
+@no_sanitizer
 def test_two_failures_in_a_row_end_the_taking_of_mail():
     with World(wrap=strace("pwritev2:error=EIO:when=2..3")) as w:
         q, s = Qmgr(w).index(), Listen(w).session()
