@@ -29,6 +29,14 @@ privs_drop(uid_t uid, gid_t gid)
 	return 0;
 }
 
+bool
+privs_is_person(uid_t uid)
+{
+	enum { FIRST = 1000, NOBODY = 65534 };
+
+	return uid >= FIRST && uid != NOBODY;
+}
+
 /* ---- the roles' users ---- */
 
 enum { PASSWD_LINE = 4096 };

@@ -4,12 +4,20 @@
 #ifndef PRIVS_H
 #define PRIVS_H
 
-#include <stdbool.h>
+#include <pwd.h>
 #include <sys/types.h>
+#include "common/str.h"
 
 /* Asks the name service for a user.  0, -1 with errno 0 when there is none, -1
  * with errno. */
 int privs_lookup(const char *user, uid_t *uid, gid_t *gid);
+
+/* Does the account of this uid get mail: is it neither one of the system's own
+ * nor nobody's (postern-users(5))? */
+bool privs_is_person(uid_t);
+
+/* The user of that name, as getpwnam(3); NULL: none. */
+const struct passwd *privs_find(struct str name);
 
 /* The uid of a role's user; our own where there is no such user, as in a suite
  * that runs as one ordinary user.  Before the sandbox: it asks the name

@@ -6,6 +6,8 @@
 #include <pwd.h>
 #include <stddef.h>
 #include <unistd.h>
+#include "common/buf.h"
+#include "common/limits.h"
 #include "common/privs.h"
 
 int
@@ -23,6 +25,17 @@ privs_lookup(const char *user, uid_t *uid, gid_t *gid)
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
 	return 0;
+}
+
+const struct passwd *
+privs_find(struct str name)
+{
+	char room[LIMIT_USER + 1];
+	struct buf b = BUF_ON(room);
+
+	buf_put(&b, name);
+	const char *user = buf_cstr(&b);
+	return user == NULL ? NULL : getpwnam(user);
 }
 
 uid_t

@@ -4,11 +4,11 @@
  * check_settings.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 #include "common/address.h"
 #include "common/control.h"
 #include "common/limits.h"
+#include "common/privs.h"
 #include "common/table.h"
 #include "install/check.h"
 #include "send/route.h"
@@ -82,20 +82,16 @@ local_line(void *arg, struct str line, unsigned number)
 static void
 owner_check(struct str user, unsigned number)
 {
-	char room[LIMIT_USER + 1];
-	struct buf name = BUF_ON(room);
+	const struct passwd *pw = privs_find(user);
 
 	if (user.n == 0)
 		return;
-	buf_put(&name, user);
-	const char *cstr = buf_cstr(&name);
-	const struct passwd *pw = cstr == NULL ? NULL : getpwnam(cstr);
 	if (pw == NULL)
 		check_say(current, CHECK_MISTAKE, file, number,
 		    "there is no system user %.*s: make one (adduser), or "
 		    "write the domain alone",
 		    (int)user.n, user.p);
-	else if (pw->pw_uid < 1000)
+	else if (!privs_is_person(pw->pw_uid))
 		check_say(current, CHECK_MISTAKE, file, number,
 		    "%s is a user of the system's own, and gets no mail: name "
 		    "a person",

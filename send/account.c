@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "common/buf.h"
 #include "common/die.h"
+#include "common/privs.h"
 #include "send/passwdfile.h"
 
 static const char owner_name[] = "posternm";
@@ -107,5 +108,5 @@ account_find(const struct account *owner, struct str name, struct account *out,
 			"deliver to others";
 		return out->uid == geteuid();
 	}
-	return out->uid >= ACCOUNT_UID_MIN && out->uid != ACCOUNT_UID_NOBODY;
+	return privs_is_person(out->uid);
 }

@@ -10,7 +10,7 @@
 #include "common/str.h"
 #include "common/verdict.h"
 
-enum { ACCOUNT_UID_MIN = 1000, ACCOUNT_UID_NOBODY = 65534, ACCOUNT_HOME = 512 };
+enum { ACCOUNT_HOME = 512 };
 
 struct account {
 	uid_t uid;

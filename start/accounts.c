@@ -19,19 +19,16 @@
 #include "common/privs.h"
 
 enum {
-	UID_FIRST = 1000, /* below: the system's own */
-	UID_NOBODY = 65534,
 	READ_SECONDS = 10, /* a name service that hangs costs no more */
 	LINE_ROOM = 4096
 };
 
-/* True when the account is a person's who may get mail in this suite. */
 static bool
-is_person(const struct passwd *pw, bool one_user)
+gets_mail(const struct passwd *pw, bool one_user)
 {
 	if (one_user) /* nobody else's home can be written to */
 		return pw->pw_uid == getuid();
-	return pw->pw_uid >= UID_FIRST && pw->pw_uid != UID_NOBODY;
+	return privs_is_person(pw->pw_uid);
 }
 
 /* False when nothing more can be written. */
@@ -66,7 +63,7 @@ accounts_read(const struct family *f, const struct child *userd, int fd)
 		_exit(EXITCODE_TEMPORARY);
 	setpwent();
 	while ((pw = getpwent()) != NULL)
-		if (is_person(pw, f->one_user) && !account_put(3, pw))
+		if (gets_mail(pw, f->one_user) && !account_put(3, pw))
 			_exit(EXITCODE_TEMPORARY);
 	endpwent();
 	_exit(EXITCODE_DONE);

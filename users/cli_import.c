@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "common/address.h"
 #include "common/exitcode.h"
 #include "common/io.h"
+#include "common/privs.h"
 #include "users/aliasfile.h"
 #include "users/cli_import.h"
 #include "users/edit.h"
@@ -319,16 +319,12 @@ is_named(struct str local)
 static const char *
 nobody(struct str local)
 {
-	char room[LIMIT_USER + 1];
-	struct buf name = BUF_ON(room);
+	const struct passwd *pw = privs_find(local);
 
 	if (str_eq(local, STR("root")))
 		return "root gets no mail by itself: add a line `root: YOU`, "
 		       "or set control/postmaster";
-	buf_put(&name, local);
-	const char *cstr = buf_cstr(&name);
-	const struct passwd *pw = cstr == NULL ? NULL : getpwnam(cstr);
-	if (pw != NULL && !world_is_person(pw->pw_uid))
+	if (pw != NULL && !privs_is_person(pw->pw_uid))
 		return "a system account gets no mail: name a person, or add "
 		       "an alias for it";
 	return "nobody has this address: correct it, add the user, or add an "

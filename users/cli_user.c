@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/privs.h"
 #include "install/cli.h"
 #include "install/json.h"
 #include "users/edit.h"
@@ -107,17 +107,13 @@ take_address(struct str in, struct buf *out)
 static int
 check_account(struct str name)
 {
-	char room[LIMIT_USER + 1];
-	struct buf b = BUF_ON(room);
-	buf_put(&b, name);
-	const char *user = buf_cstr(&b);
-	const struct passwd *pw = user ? getpwnam(user) : NULL;
+	const struct passwd *pw = privs_find(name);
 	if (!pw)
 		return edit_fail(EXITCODE_PERMANENT,
 		    "no system user of that name: make one (adduser), or give "
 		    "local@domain",
 		    name);
-	if (pw->pw_uid < 1000 || pw->pw_uid == 65534)
+	if (!privs_is_person(pw->pw_uid))
 		return edit_fail(EXITCODE_PERMANENT,
 		    "not an ordinary user (uid 1000 and up): name a person",
 		    name);

@@ -7,7 +7,8 @@ postern-userd_LIBS := -lsodium
 
 postern_OBJS += users/cli_user.o users/cli_alias.o users/cli_import.o \
 	users/cli_why.o users/edit.o users/password.o users/aliasfile.o \
-	users/line.o users/tables.o users/resolve.o users/world.o
+	users/accounts.o users/line.o users/tables.o users/resolve.o \
+	users/world.o
 postern_LIBS += -lsodium
 
 TESTS += test_users_line test_users_resolve test_aliasfile

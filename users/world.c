@@ -5,52 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/control.h"
 #include "common/exitcode.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "users/accounts.h"
 #include "users/edit.h"
-
-enum { FIRST_UID = 1000, NOBODY_UID = 65534 };
-
-bool
-world_is_person(uid_t uid)
-{
-	return uid >= FIRST_UID && uid != NOBODY_UID;
-}
-
-/* As postern-start's snapshot: people's accounts; in a suite of one user only
- * that one. */
-static int
-load_accounts(struct world *w)
-{
-	const struct passwd *pw;
-	int r = 0;
-
-	w->accounts = table_new();
-	if (w->accounts == NULL)
-		return -1;
-	setpwent();
-	while (r == 0 && (pw = getpwent()) != NULL) {
-		char room[LIMIT_USER + 1];
-		struct buf key = BUF_ON(room);
-
-		if (!world_is_person(pw->pw_uid) ||
-		    (geteuid() != 0 && pw->pw_uid != geteuid()))
-			continue;
-		buf_put_lower(&key, str_of(pw->pw_name));
-		if (!key.full)
-			r = table_put(
-			    w->accounts, buf_str(&key), str_of(pw->pw_name));
-		if (r < 0 && errno == EEXIST)
-			r = 0;
-	}
-	endpwent();
-	return r;
-}
 
 static const char *
 first_local(void *arg, struct str line, unsigned number)
@@ -100,7 +62,7 @@ world_load(struct world *w, int usersdir)
 		code = edit_fail(EXITCODE_PERMANENT,
 		    "control/locals names no domain that aliases could be in",
 		    STR(""));
-	else if (load_accounts(w) < 0)
+	else if ((w->accounts = accounts_read()) == NULL)
 		code = edit_fail(EXITCODE_TEMPORARY, "out of memory", STR(""));
 	io_close(&dirfd);
 	return code;

@@ -5,7 +5,6 @@
 #ifndef USERS_WORLD_H
 #define USERS_WORLD_H
 
-#include <sys/types.h>
 #include "users/tables.h"
 
 struct world {
@@ -16,8 +15,6 @@ struct world {
 	char domain_room[LIMIT_DOMAIN + 1];
 };
 
-/* Does an account of this uid get mail (postern-users(5))? */
-bool world_is_person(uid_t uid);
 /* Kept until the program ends.  0, or the exit code, having said why. */
 int world_load(struct world *, int usersdir);
 

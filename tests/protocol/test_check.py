@@ -105,7 +105,8 @@ GALLERY = {
     "domains": ({
         "locals": "example.org\n# a comment\nEXAMPLE.org.\n",
         "virtualdomains": "virtual.test\nexample.org\nvirtual.test\n"
-                          "list.test:no-such-user\nsys.test:daemon\n",
+                          "list.test:no-such-user\nsys.test:daemon\n"
+                          "none.test:nobody\n",
         "rcpthosts": "relayed.test\nunlisted.test\nrelayed.test\n",
         "smtproutes": "example.org:192.0.2.1\nrelayed.test:192.0.2.2\n"
                       "relayed.test:192.0.2.3\nother.test:127.0.0.1:2525\n"
@@ -120,6 +121,7 @@ GALLERY = {
         ("virtualdomains:3", W, "virtual.test stands in line 1 already"),
         ("virtualdomains:4", M, "there is no system user no-such-user: make"),
         ("virtualdomains:5", M, "daemon is a user of the system's own"),
+        ("virtualdomains:6", M, "nobody is a user of the system's own"),
         ("rcpthosts:2", W, "names no recipient of this domain, so all are"),
         ("rcpthosts:3", W, "relayed.test stands in line 1 already"),
         ("smtproutes:1", W, "mail for example.org stays here (it is in "
