@@ -25,6 +25,13 @@ void check_mistake(
 void check_warning(
     struct check *, const char *file, unsigned line, const char *what);
 
+/* Gives each line of a table of userd's that holds something to `each`, which
+ * returns NULL or what is wrong with it.  That is told as a mistake, and what
+ * is wrong with the file; one that is missing has no lines.  The name begins
+ * with users/. */
+void check_table(struct check *, int users_dirfd, const char *name,
+    const char *(*each)(struct str line, unsigned number));
+
 /* For control_on_mistake, where check_settings has told of them all. */
 void check_ignore(const char *file, unsigned line, const char *what);
 

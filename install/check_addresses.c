@@ -5,10 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/address.h"
 #include "common/control.h"
@@ -16,39 +12,14 @@
 #include "common/layout.h"
 #include "common/limits.h"
 #include "install/check.h"
+#include "users/accounts.h"
 #include "users/line.h"
 #include "users/resolve.h"
-
-enum { TABLE_MAX = 1 << 30, PERSON_UID = 1000, NOBODY_UID = 65534 };
 
 static struct check *current;
 static const char *table_name; /* that is being read, below users/ */
 static struct tables *tables;
 static struct table *accounts;
-
-/* As start gives them to userd: persons; in a one-user suite that user. */
-static struct table *
-accounts_read(void)
-{
-	struct table *t = table_new();
-	const struct passwd *pw;
-
-	setpwent();
-	while (t != NULL && (pw = getpwent()) != NULL) {
-		char room[LIMIT_USER + 1];
-		struct buf key = BUF_ON(room);
-		bool mine = geteuid() == 0 || pw->pw_uid == geteuid();
-
-		if (pw->pw_uid < PERSON_UID || pw->pw_uid == NOBODY_UID ||
-		    !mine)
-			continue;
-		buf_put_lower(&key, str_of(pw->pw_name));
-		if (!key.full)
-			(void)table_put(t, buf_str(&key), str_of(pw->pw_name));
-	}
-	endpwent();
-	return t;
-}
 
 /* ---- postmaster and abuse ---- */
 
@@ -119,7 +90,7 @@ complain(
 }
 
 /* One line: is the alias good, and is each of its targets? */
-static void
+static const char *
 alias_ask(struct str line, unsigned number)
 {
 	struct line_alias a;
@@ -130,7 +101,7 @@ alias_ask(struct str line, unsigned number)
 	enum resolve_kind k;
 
 	if (wrong != NULL)
-		return; /* check_users has told */
+		return NULL; /* check_users has told */
 	/* @domain is no address, and a bare name is one at each of our domains
 	 */
 	if (address_parse(a.address, true, &parts) == ADDRESS_OK &&
@@ -139,7 +110,7 @@ alias_ask(struct str line, unsigned number)
 		k = kind_of(buf_str(&target));
 		if (is_refused(k)) {
 			complain(number, "refused, ", buf_str(&target), k);
-			return;
+			return NULL;
 		}
 	}
 	while (line_alias_next(&a, tables->me, &target, &wrong)) {
@@ -148,30 +119,7 @@ alias_ask(struct str line, unsigned number)
 			complain(number, "its target ", buf_str(&target), k);
 		buf_reset(&target);
 	}
-}
-
-static void
-aliases_ask(int users_dir, const char *path)
-{
-	const char *file = path + sizeof("users/") - 1;
-	struct stat st;
-	char *text = NULL;
-	struct str line;
-	int64_t n = -1;
-
-	if (fstatat(users_dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_size <= TABLE_MAX)
-		text = malloc((size_t)st.st_size + 1);
-	if (text != NULL)
-		n = io_read_file(users_dir, file, text, (size_t)st.st_size + 1);
-	struct str rest = { .p = text, .n = n > 0 ? (size_t)n : 0 };
-	table_name = path;
-	for (unsigned number = 1; str_line(&rest, &line); number++) {
-		line = str_trim(line);
-		if (line.n > 0 && line.p[0] != '#')
-			alias_ask(line, number);
-	}
-	free(text);
+	return NULL;
 }
 
 static void
@@ -183,8 +131,10 @@ ask_all(int control_dir, int users_dir)
 	(void)control_list(control_dir, locals, domain_ask, locals);
 	(void)control_list(
 	    control_dir, virtualdomains, domain_ask, virtualdomains);
-	aliases_ask(users_dir, "users/aliases");
-	aliases_ask(users_dir, "users/aliases.imported");
+	table_name = "users/aliases";
+	check_table(current, users_dir, table_name, alias_ask);
+	table_name = "users/aliases.imported";
+	check_table(current, users_dir, table_name, alias_ask);
 }
 
 void

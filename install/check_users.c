@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +14,10 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/limits.h"
+#include "common/privs.h"
 #include "common/table.h"
 #include "install/check.h"
 #include "users/line.h"
-
-enum { TABLE_MAX = 1 << 30 };
 
 static struct check *current;
 static int users_dir = -1;
@@ -32,7 +30,7 @@ static struct buf me;
 static struct table *seen;	/* keys of this table -> line */
 static struct table *users;	/* keys of the one before it */
 static struct domains *domains; /* NULL: they are wrong */
-static unsigned number;
+static unsigned number;		/* of the line that is being read */
 
 /* userd takes no table in which an address stands twice. */
 static const char *
@@ -113,19 +111,16 @@ mail_open(void)
 }
 
 static const char *
-user_line(struct str line)
+user_line(struct str line, unsigned at)
 {
 	struct line_user u;
-	char room[LIMIT_USER + 1];
-	struct buf name = BUF_ON(room);
 	const char *wrong = line_user(line, &u);
 
+	number = at;
 	if (wrong != NULL)
 		return wrong;
 	reach_check(u.address, DOMAIN_LOCAL, "locals and virtualdomains");
-	buf_put(&name, u.address);
-	if (u.mailbox.n == 0 &&
-	    (buf_cstr(&name) == NULL || getpwnam(room) == NULL))
+	if (u.mailbox.n == 0 && privs_find(u.address) == NULL)
 		check_say(current, CHECK_WARNING, table_name, number,
 		    "there is no system user %.*s: make one (adduser), or "
 		    "remove the line",
@@ -153,13 +148,14 @@ shadow_check(struct str address)
 }
 
 static const char *
-alias_line(struct str line)
+alias_line(struct str line, unsigned at)
 {
 	struct line_alias a;
 	char text[LIMIT_ADDRESS + 2];
 	struct buf target = BUF_ON(text);
 	const char *wrong = line_alias(line, &a);
 
+	number = at;
 	while (
 	    wrong == NULL && line_alias_next(&a, buf_str(&me), &target, &wrong))
 		buf_reset(&target);
@@ -173,7 +169,7 @@ alias_line(struct str line)
 static struct table *relayed; /* domains that relayrcpts names */
 
 static const char *
-relay_line(struct str line)
+relay_line(struct str line, unsigned at)
 {
 	struct str address;
 	struct str local;
@@ -182,6 +178,7 @@ relay_line(struct str line)
 	struct buf key = BUF_ON(text);
 	const char *wrong = line_relay(line, &address);
 
+	number = at;
 	if (wrong != NULL || !str_rcut(address, '@', &local, &domain))
 		return wrong;
 	reach_check(address, DOMAIN_RELAYED, "rcpthosts");
@@ -213,53 +210,10 @@ rcpthost_line(void *arg, struct str line, unsigned at)
 }
 
 static void
-lines_check(struct check *c, const char *(*check)(struct str), struct str rest)
+table_check(const char *name, const char *(*each)(struct str, unsigned))
 {
-	struct str line;
-
-	for (number = 1; str_line(&rest, &line); number++) {
-		line = str_trim(line);
-		if (line.n == 0 || line.p[0] == '#')
-			continue;
-		const char *wrong = NULL;
-		if (line.n > LINE_MAX_BYTES)
-			wrong = "has over 16384 bytes: make several of it";
-		else if (memchr(line.p, '\0', line.n) != NULL)
-			wrong = "holds a NUL byte: write it anew";
-		else
-			wrong = check(line);
-		if (wrong != NULL)
-			check_mistake(c, table_name, number, wrong);
-	}
-}
-
-static void
-table_check(struct check *c, const char *name, const char *file,
-    const char *(*check)(struct str))
-{
-	struct stat st;
-
 	table_name = name;
-	if (fstatat(users_dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT)
-			check_mistake(c, name, 0, strerror(errno));
-		return;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size > TABLE_MAX) {
-		check_mistake(c, name, 0,
-		    "is no plain file of at most 1 GiB: put the table there");
-		return;
-	}
-	size_t size = (size_t)st.st_size + 1;
-	char *text = malloc(size);
-	int64_t n =
-	    text == NULL ? -1 : io_read_file(users_dir, file, text, size);
-	if (n < 0)
-		check_mistake(c, name, 0, strerror(errno));
-	else
-		lines_check(
-		    c, check, (struct str){ .p = text, .n = (size_t)n });
-	free(text);
+	check_table(current, users_dir, name, each);
 }
 
 void
@@ -283,17 +237,16 @@ check_users(struct check *c, int control_dir)
 	domains = domains_load(control_dir);
 	seen = table_new();
 	mail_open();
-	table_check(c, "users/users", "users", user_line);
+	table_check("users/users", user_line);
 	io_close(&mail_dir);
 	users = seen;
 	seen = table_new();
-	table_check(c, "users/aliases", "aliases", alias_line);
+	table_check("users/aliases", alias_line);
 	table_free(seen); /* what stands in both is no mistake */
 	seen = table_new();
-	table_check(
-	    c, "users/aliases.imported", "aliases.imported", alias_line);
+	table_check("users/aliases.imported", alias_line);
 	relayed = table_new();
-	table_check(c, "users/relayrcpts", "relayrcpts", relay_line);
+	table_check("users/relayrcpts", relay_line);
 	if (domains != NULL && relayed != NULL)
 		(void)control_list(
 		    control_dir, "rcpthosts", rcpthost_line, NULL);

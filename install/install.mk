@@ -2,7 +2,7 @@ PROGS += postern
 postern_OBJS += $(addprefix install/,postern.o arguments.o places.o cli_init.o \
 	cli_check.o check_say.o check_files.o check_settings.o \
 	check_domains.o check_net.o check_numbers.o check_users.o \
-	check_addresses.o check_places.o cli_layout.o colour.o ownaddr.o \
+	check_addresses.o check_table.o check_places.o cli_layout.o colour.o ownaddr.o \
 	cli_show.o cli_status.o statusview.o lasterrors.o diskroom.o \
 	cli_doctor.o doctor_say.o doctor_facts.o doctor_host.o doctor_dns.o \
 	doctor_policy.o doctor_port.o ask_dns.o mountinfo.o portholder.o spf.o dmarc.o \

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC
  * line: see the header.
  */
-#include "common/address.h"
 #include "users/line.h"
+
+#include <string.h>
+#include "common/address.h"
+#include "common/privs.h"
 
 void
 line_put_key(struct buf *out, struct str address)
@@ -20,6 +23,21 @@ line_put_key(struct buf *out, struct str address)
 		a.domain.n--;
 	buf_putc(out, '@');
 	buf_put_lower(out, a.domain);
+}
+
+const char line_too_long[] = "has over 16384 bytes: make several of it";
+
+const char *
+line_strip(struct str raw, struct str *line)
+{
+	*line = str_trim(raw);
+	if (line->n > 0 && line->p[0] == '#')
+		*line = STR("");
+	if (line->n > LINE_MAX_BYTES)
+		return line_too_long;
+	if (line->n > 0 && memchr(line->p, '\0', line->n) != NULL)
+		return "holds a NUL byte: write it anew";
+	return NULL;
 }
 
 static bool
@@ -257,7 +275,7 @@ line_account(struct str line, struct line_account *a)
 		return "not name:uid:home";
 	if (!is_name(a->name) || !str_u64(uid, UINT32_MAX, &a->uid))
 		return "not a name and a uid";
-	if (a->uid < 1000 || a->uid == 65534)
+	if (!privs_is_person((uid_t)a->uid))
 		return "not an ordinary user's uid";
 	return NULL;
 }

@@ -47,6 +47,10 @@ struct line_account {
 
 /* Each returns NULL, or what is wrong with the line.  Views into the line. */
 
+/* What a line of a file holds: nothing where it is blank or a comment. */
+const char *line_strip(struct str raw, struct str *line);
+extern const char line_too_long[]; /* line_strip says so, over LINE_MAX_BYTES */
+
 /* address:hash:mailbox, or name:hash: (a system user's mail password). */
 const char *line_user(struct str line, struct line_user *);
 /* address: target, target ... */

@@ -144,14 +144,8 @@ take_lines(struct tables *t, struct source *s, struct str text, bool last)
 	while (rest.n && (last || str_find(rest, '\n') < rest.n)) {
 		(void)str_line(&rest, &line);
 		s->line++;
-		line = str_trim(line);
-		if (line.n == 0 || line.p[0] == '#')
-			continue;
-		if (line.n > LINE_MAX_BYTES)
-			s->wrong = "the line is longer than 16384 bytes";
-		else if (memchr(line.p, '\0', line.n))
-			s->wrong = "a NUL byte";
-		else
+		s->wrong = line_strip(line, &line);
+		if (!s->wrong && line.n > 0)
 			s->wrong = s->take(t, line);
 		if (s->wrong)
 			break;
@@ -179,7 +173,7 @@ take_file(struct tables *t, struct source *s, int fd)
 		buf_drop(&b, take_lines(t, s, buf_str(&b), n == 0));
 		if (!s->wrong && buf_room(&b) == 0) {
 			s->line++;
-			s->wrong = "the line is longer than 16384 bytes";
+			s->wrong = line_too_long;
 		}
 	}
 }
