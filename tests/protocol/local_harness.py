@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, body_fd, packet, pair, says_ready, text, u8, u32, u64
+from roles import (BIN, Started, body_fd, packet, pair, says_ready, text, u8,
+                   u32, u64)
 from suite import children
 
 ROOT = os.geteuid() == 0
@@ -28,12 +29,13 @@ def see_instead(path, place):
         raise OSError(ctypes.get_errno(), "mount")
 
 
-class Become:
+class Become(Started):
     """A running postern-become with a mail directory of its own; passwd: a
     file that it has in place of /etc/passwd."""
 
     def __init__(self, mail=None, passwd=None):
         self.given_mail, self.passwd = mail, passwd
+        self.links = []
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="postern-become-")
@@ -70,15 +72,6 @@ class Become:
         assert packet(self.qmgr).type == "E"
         self.keys = 0
         return self
-
-    def link(self, peer):
-        near, far = pair()
-        socket.send_fds(self.channel, [b"L" + text(peer)], [far.fileno()])
-        far.close()
-        return near
-
-    def log(self):
-        return pathlib.Path(self.log_path).read_text(errors="replace")
 
     def ask(self, user=""):
         """The answer to an L: ("A", job socket) or ("F", verdict, text)."""

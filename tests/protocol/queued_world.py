@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, pair, packet, says_ready, text, u8, u32, u64
+from roles import (BIN, Started, pair, packet, says_ready, text, u8, u32,
+                   u64)
 from suite import children, wait_for
 
 CONTROL = {"me": "tester.example", "locals": "tester.example",
@@ -28,7 +29,7 @@ def locked(fd):
     return True
 
 
-class World:
+class World(Started):
     """A spool and the queued that runs on it, again and again."""
 
     def __init__(self, control=None, spool=None, wrap=(), user="posternq"):
@@ -78,13 +79,6 @@ class World:
             assert says_ready(self.channel), self.log()
         return self
 
-    def link(self, peer, kind=socket.SOCK_SEQPACKET):
-        near, far = socket.socketpair(socket.AF_UNIX, kind)
-        socket.send_fds(self.channel, [b"L" + text(peer)], [far.fileno()])
-        far.close()
-        self.links.append(near)
-        return near
-
     def queued_pid(self):
         if not self.wrap:
             return self.process.pid
@@ -130,9 +124,6 @@ class World:
     def restart(self, **kw):
         self.stop()
         return self.start(**kw)
-
-    def log(self):
-        return pathlib.Path(self.log_path).read_text(errors="replace")
 
     def __enter__(self):
         return self.start()

@@ -104,7 +104,25 @@ def enter_netns(name):
     return back
 
 
-class Role:
+class Started:
+    """A role that runs: self.channel is start's end, log_path its log."""
+
+    def link(self, peer, kind=socket.SOCK_SEQPACKET):
+        near, far = socket.socketpair(socket.AF_UNIX, kind)
+        self.give(peer, far)
+        self.links.append(near)
+        return near
+
+    def give(self, peer, sock):
+        """Hands an end that another role, or a test, holds the other end of."""
+        socket.send_fds(self.channel, [b"L" + text(peer)], [sock.fileno()])
+        sock.close()
+
+    def log(self):
+        return pathlib.Path(self.log_path).read_text(errors="replace")
+
+
+class Role(Started):
     def __init__(self, program, control=None, env=None, netns=None, args=(),
                  doors=(), prefix=()):
         self.program = program
@@ -152,21 +170,6 @@ class Role:
         far.close()
         assert says_ready(self.channel), self.log()
         return self
-
-    def link(self, peer):
-        near, far = pair()
-        socket.send_fds(self.channel, [b"L" + text(peer)], [far.fileno()])
-        far.close()
-        self.links.append(near)
-        return near
-
-    def give(self, peer, sock):
-        """Hands an end that another role holds the other end of."""
-        socket.send_fds(self.channel, [b"L" + text(peer)], [sock.fileno()])
-        sock.close()
-
-    def log(self):
-        return pathlib.Path(self.log_path).read_text(errors="replace")
 
     def stop(self):
         self.channel.close()

@@ -86,12 +86,7 @@ class World:
         self.role.__exit__(*what)
 
     def stream(self):
-        near, far = socket.socketpair()
-        socket.send_fds(self.role.channel, [b"L" + text("queued")],
-                        [far.fileno()])
-        far.close()
-        self.role.links.append(near)
-        self.queued = near
+        self.queued = self.role.link("queued", socket.SOCK_STREAM)
 
     def job(self, rcpts, sender="alice@crepes.fr", body=BODY, id_=ID):
         data = (b"J" + u64(id_) + u64(1400000000) + u64(0) + u64(len(body)) +

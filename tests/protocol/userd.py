@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, packet, pair, says_ready, text, u64
+from roles import BIN, Started, packet, pair, says_ready, text, u64
 
 NOBODY = 65534
 
@@ -29,7 +29,7 @@ def role_uid():
         return NOBODY
 
 
-class Userd:
+class Userd(Started):
     """A context: folders, the process, its channel and links."""
 
     def __init__(self, control=None, tables=None, one_user=False):
@@ -113,21 +113,11 @@ class Userd:
         assert "forbidden-call" not in log, log
         assert kind is not None or code == 0, (code, log)
 
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
     def wait_log(self, what, timeout=10):
         end = time.monotonic() + timeout
         while what not in self.log():
             assert time.monotonic() < end, (what, self.log())
             time.sleep(0.02)
-
-    def link(self, peer):
-        near, far = pair()
-        socket.send_fds(self.channel, [b"L" + text(peer)], [far.fileno()])
-        far.close()
-        self.links.append(near)
-        return near
 
     def accounts(self, lines):
         before = self.log().count("event=accounts")
