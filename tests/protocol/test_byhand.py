@@ -10,18 +10,13 @@ import tempfile
 
 import pytest
 
+from dns_world import Nsd, zone
 from manual import example
 from smtp_peer import Peer
 from suite import BIN
-from test_dnsd import Nsd
 
 MAIL = b"Subject: by hand\n\n.leading dot\nthe end\n"
-ZONE = """$ORIGIN test.example.
-$TTL 60
-@ IN SOA ns root 1 60 60 60 60
-@ IN NS ns
-ns IN A 127.0.0.1
-mx IN A 127.0.0.1
+RECORDS = """mx IN A 127.0.0.1
 two IN A 127.0.0.3
 two IN A 127.0.0.2
 null IN MX 0 .
@@ -42,7 +37,7 @@ def root():
     (control / "timeoutremote").write_text("5\n")
     (control / "timeoutconnect").write_text("2\n")
     (control / "databytes").write_text("3000000\n")
-    with Nsd({"test.example": ZONE}) as nsd:
+    with Nsd({"test.example": zone("test.example", RECORDS)}) as nsd:
         (control / "resolvers").write_text(f"127.0.0.1@{nsd.port}\n")
         yield folder
     shutil.rmtree(folder)

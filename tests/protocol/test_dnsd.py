@@ -2,28 +2,20 @@
 """postern-dnsd with nsd as its resolver, as in the namespaces of the end-to-end
 test: authoritative, no recursion offered; and with a signed root of our own."""
 import os
-import pathlib
 import shutil
-import signal
 import socket
-import subprocess
-import tempfile
 import time
 
 import pytest
 
-from roles import Role, packet, text, u32
+from dns_world import MX, Dnsd, Nsd, free_port, signed, zone
+from roles import u32
 
-A, PTR, MX, TXT, AAAA, TLSA = 1, 12, 15, 16, 28, 52
+A, PTR, TXT, AAAA, TLSA = 1, 12, 16, 28, 52
 OK, NO_NAME, NO_RECORD, FAILED, BOGUS = range(5)
 INSECURE, SECURE, UNKNOWN = range(3)
 
-ZONE = """$ORIGIN test.example.
-$TTL 60
-@ IN SOA ns root 1 60 60 60 60
-@ IN NS ns
-ns IN A 127.0.0.1
-@ IN MX 20 MX2
+RECORDS = """@ IN MX 20 MX2
 @ IN MX 10 mx1
 mx1 IN A 192.0.2.1
 mx1 IN AAAA 2001:db8::1
@@ -39,107 +31,13 @@ pytestmark = pytest.mark.skipif(shutil.which("nsd") is None,
                                 reason="nsd is not installed")
 
 
-def free_port():
-    """Free for UDP and for TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
-                socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            try:
-                tcp.bind(udp.getsockname())
-            except OSError:
-                continue
-            return udp.getsockname()[1]
-
-
-class Nsd:
-    def __init__(self, zones):
-        self.zones = zones
-        self.folder = tempfile.mkdtemp(prefix="postern-nsd-")
-        os.chmod(self.folder, 0o755)
-
-    def __enter__(self):
-        for _ in range(3):  # another test may take the port meanwhile
-            self.port = free_port()
-            if self.started():
-                return self
-        raise AssertionError(open(self.log.name).read())
-
-    def started(self):
-        conf = [f"""server:
-  ip-address: 127.0.0.1@{self.port}
-  username: ""
-  zonesdir: "{self.folder}"
-  pidfile: ""
-  database: ""
-  xfrdfile: "{self.folder}/xfrd"
-  zonelistfile: "{self.folder}/list"
-  xfrdir: "{self.folder}"
-  server-count: 1
-remote-control:
-  control-enable: no
-"""]
-        for i, (name, content) in enumerate(self.zones.items()):
-            pathlib.Path(self.folder, f"z{i}").write_text(content)
-            conf.append(f'zone:\n  name: "{name}"\n  zonefile: "z{i}"\n')
-        path = pathlib.Path(self.folder, "nsd.conf")
-        path.write_text("".join(conf))
-        self.log = open(os.path.join(self.folder, "log"), "wb")
-        self.process = subprocess.Popen(
-            ["nsd", "-d", "-c", str(path)], stdout=self.log, stderr=self.log,
-            stdin=subprocess.DEVNULL)
-        for _ in range(100):
-            with socket.socket() as s:
-                if self.process.poll() is None and s.connect_ex(
-                        ("127.0.0.1", self.port)) == 0:
-                    return True
-            if self.process.poll() is not None:
-                return False
-            time.sleep(0.05)
-        return False
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-        self.log.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class Dnsd(Role):
-    def __init__(self, resolvers, **kw):
-        super().__init__("postern-dnsd", {"resolvers": resolvers}, **kw)
-        self.key = 0
-
-    def start(self):
-        super().start()
-        self.dial = self.link("dial")
-        return self
-
-    def send(self, name, kind):
-        self.key += 1
-        self.dial.send(b"Q" + u32(self.key) + u32(kind) + text(name))
-        return self.key
-
-    def answer(self, timeout=30):
-        """key, status, security, ttl, [records]"""
-        p = packet(self.dial, timeout)
-        assert p.type == "A"
-        return p.u32(), p.u8(), p.u8(), p.u32(), p
-
-    def ask(self, name, kind, timeout=30):
-        key = self.send(name, kind)
-        got, status, security, ttl, p = self.answer(timeout)
-        assert got == key
-        records = [(p.u32(), p.str()) if kind == MX else p.bytes()
-                   for _ in range(p.u32())]
-        p.end()
-        return status, records, security, ttl
+def zones(*names):
+    return {name: zone(name, RECORDS) for name in names}
 
 
 @pytest.fixture(scope="module")
 def dnsd():
-    with Nsd({"test.example": ZONE,
-              "lab.test": ZONE.replace("test.example", "lab.test")}) as nsd:
+    with Nsd(zones("test.example", "lab.test")) as nsd:
         with Dnsd(f"127.0.0.1@{nsd.port}") as d:
             yield d
 
@@ -221,7 +119,7 @@ def test_silent_resolver_ends_in_time():
 
 
 def test_second_resolver_is_used():
-    with Nsd({"test.example": ZONE}) as nsd:
+    with Nsd(zones("test.example")) as nsd:
         with Dnsd(f"127.0.0.1@{free_port()}\n127.0.0.1@{nsd.port}") as d:
             assert d.ask("mx1.test.example", A)[0] == OK
 
@@ -233,28 +131,10 @@ def test_wrong_resolvers():
 
 # ---- DNSSEC, with a root of our own ----
 
-def signed(name, content, folder):
-    """The signed zone and its DS record."""
-    path = os.path.join(folder, "zone")
-    pathlib.Path(path).write_text(content)
-    keys = []
-    for flags in ([], ["-k"]):
-        done = subprocess.run(
-            ["ldns-keygen", "-a", "ECDSAP256SHA256", *flags, name],
-            cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-        keys.append(done.stdout.strip())
-    subprocess.run(["ldns-signzone", "-o", name, "zone", *keys], cwd=folder,
-                   check=True)
-    ds = subprocess.run(["ldns-key2ds", "-n", "-2", keys[1] + ".key"],
-                        cwd=folder, check=True, stdout=subprocess.PIPE,
-                        text=True).stdout
-    return pathlib.Path(path + ".signed").read_text(), ds
-
-
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ldns-signzone"),
                     reason="needs root and ldnsutils")
 def test_dnssec(tmp_path):
-    good, ds = signed("good.example.", ZONE.replace("test.ex", "good.ex"),
+    good, ds = signed("good.example.", zone("good.example", RECORDS),
                       tmp_path)
     root, anchor = signed(".", f"""$ORIGIN .
 $TTL 60
@@ -274,10 +154,8 @@ plain.example. IN NS ns.example.
     mine = ["unshare", "-m", "sh", "-c",
             f"mount --bind {tmp_path}/root.key /usr/share/dns/root.key && "
             'exec "$0"']
-    zones = {".": root, "good.example": good,
-             "bogus.example": ZONE.replace("test.ex", "bogus.ex"),
-             "plain.example": ZONE.replace("test.ex", "plain.ex")}
-    with Nsd(zones) as nsd:
+    with Nsd({".": root, "good.example": good,
+              **zones("bogus.example", "plain.example")}) as nsd:
         with Dnsd(f"127.0.0.1@{nsd.port}", prefix=mine) as d:
             time.sleep(1)
             assert "state=validating" in d.log()
@@ -286,7 +164,7 @@ plain.example. IN NS ns.example.
             assert d.ask("plain.example", MX)[::2] == (OK, INSECURE)
             assert d.ask("bogus.example", MX)[0] == BOGUS
     # an upstream without signatures: unknown, never bogus
-    with Nsd({"good.example": ZONE.replace("test.ex", "good.ex"),
+    with Nsd({**zones("good.example"),
               "example": "$TTL 60\nexample. IN SOA a b 1 1 1 1 1\n"}) as nsd:
         with Dnsd(f"127.0.0.1@{nsd.port}", prefix=mine) as d:
             time.sleep(1)

@@ -15,10 +15,10 @@ import threading
 
 import pytest
 
+from dns_world import Nsd, free_port, signed
 from roles import enter_netns
 from suite import BIN, wait_for
 from test_check import SOUND, write
-from test_dnsd import Nsd, free_port, signed
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("nsd") or

@@ -7,17 +7,12 @@ import time
 import pytest
 
 import roles
+from dns_world import Dnsd, Nsd, zone
+from remote_world import Agent
 from roles import Role, packet, receive, text, u32, u64
 from smtp_peer import Peer
-from test_dnsd import Dnsd, Nsd
-from test_remote import Agent
 
-ZONE = """$ORIGIN test.example.
-$TTL 60
-@ IN SOA ns root 1 60 60 60 60
-@ IN NS ns
-ns IN A 127.0.0.1
-mx IN A 127.0.0.1
+RECORDS = """mx IN A 127.0.0.1
 loop IN MX 10 mx
 null IN MX 0 .
 """
@@ -74,7 +69,7 @@ class Chain:
 
 @pytest.fixture(scope="module")
 def nsd():
-    with Nsd({"test.example": ZONE}) as n:
+    with Nsd({"test.example": zone("test.example", RECORDS)}) as n:
         yield n
 
 
