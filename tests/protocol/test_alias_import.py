@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from roles import BIN
-from test_users_cli import HASH, Cli, running  # noqa: F401 (a fixture)
 from userd import ask
+from users_cli import HASH, Cli, running_userd
 
 TABLE = "aliases.imported"
 
@@ -32,16 +32,18 @@ root: alice
 
 @pytest.fixture
 def cli(tmp_path):
-    users = tmp_path / "etc/postern/users"
-    users.mkdir(parents=True)
-    (tmp_path / "run/postern").mkdir(parents=True)
-    (tmp_path / "etc/postern/me").write_text("mx.example\n")
-    (users / "users").write_text(
+    c = Cli.made(tmp_path)
+    (c.users / "users").write_text(
         "".join(f"{n}@mx.example:{HASH}:mx/{n}\n"
                 for n in ("alice", "bob", "carol")))
-    c = Cli(tmp_path)
     c.file = tmp_path / "aliases"
     return c
+
+
+@pytest.fixture
+def running():
+    with running_userd() as it:
+        yield it
 
 
 def imports(cli, text):
@@ -233,7 +235,7 @@ def test_what_never_gets_mail_is_told(cli):
     assert f"{cli.file}:2: alice: note: " in notes[1]
 
 
-def test_userd_knows_at_once(running):  # noqa: F811
+def test_userd_knows_at_once(running):
     """Debian's file, whole; why says which rule it was."""
     u, cli = running
     u.accounts("sys:1000:/home/sys\n")

@@ -2,47 +2,23 @@
 """postern user, alias and why: the tables they write, and a running userd."""
 import json
 import os
-import pathlib
 import pty
 import stat
-import subprocess
 import threading
 
 import pytest
 
 from roles import BIN, packet
-from userd import Userd, ask, become_takes, send_login
+from userd import ask, become_takes, send_login
+from users_cli import HASH, Cli, running_userd
 
 pytestmark = pytest.mark.skipif(not (BIN / "postern").exists(),
                                 reason="postern is not built")
 
 
-class Cli:
-    def __init__(self, root):
-        self.root = pathlib.Path(root)
-        self.users = self.root / "etc/postern/users"
-        self.env = {**os.environ, "POSTERN_ROOT": str(root)}
-
-    def __call__(self, *args, stdin="", code=0):
-        r = subprocess.run([str(BIN / "postern"), *args], env=self.env,
-                           input=stdin, capture_output=True, text=True,
-                           timeout=60)
-        assert r.returncode == code, (args, r)
-        self.err = r.stderr
-        return r.stdout
-
-
 @pytest.fixture
 def cli(tmp_path):
-    users = tmp_path / "etc/postern/users"
-    users.mkdir(parents=True)
-    (tmp_path / "run/postern").mkdir(parents=True)
-    (tmp_path / "etc/postern/me").write_text("mx.example\n")
-    (tmp_path / "etc/postern/virtualdomains").write_text("hamburger.edu\n")
-    return Cli(tmp_path)
-
-
-HASH = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
+    return Cli.made(tmp_path, virtualdomains="hamburger.edu")
 
 
 def test_add_keeps_comments_order_owner_and_mode(cli):
@@ -213,11 +189,8 @@ def test_a_stuck_lock_is_waited_for(cli):
 
 @pytest.fixture
 def running():
-    control = {"virtualdomains": "hamburger.edu", "rcpthosts": "relay.example"}
-    with Userd(control) as u:
-        if os.getuid() not in (0, u.uid):
-            pytest.skip("needs root or userd's uid")
-        yield u, Cli(u.root)
+    with running_userd() as it:
+        yield it
 
 
 def test_userd_knows_at_once(running):
