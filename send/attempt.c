@@ -63,8 +63,8 @@ child_start(const struct delivery_setup *with, int job, int control,
 
 /* ---- what is asked of it ---- */
 
-/* The next at most 100 that are not decided; false when there are none, or the
- * child is gone. */
+/* The next at most 100 that are not decided, of whom there are some.  True also
+ * when the child is gone: it may have said why, which hear finds. */
 static bool
 give_job(int job, const struct attempt_mail *mail)
 {
@@ -90,8 +90,9 @@ give_job(int job, const struct attempt_mail *mail)
 		packet_str(&packet, STR("")); /* target: for local */
 	}
 	packet_bytes[count_at + 3] = (char)n;
-	return n > 0 && !packet.full &&
-	       packet_send(job, buf_str(&packet), &m->fd, 1) == 0;
+	return !packet.full &&
+	       (packet_send(job, buf_str(&packet), &m->fd, 1) == 0 ||
+		   errno == EPIPE || errno == ECONNRESET);
 }
 
 static bool
