@@ -78,7 +78,7 @@ localwork_take(struct localwork *w, struct localwork_job *j, struct str bytes,
 	}
 	w->free_n--;
 	j->body.fd = fds[0];
-	j->tasks = 0;
+	j->tasks = 1; /* until all of its recipients are begun */
 	w->queue[w->queue_n++] = j;
 	return true;
 }
@@ -226,19 +226,18 @@ free_task(struct localwork *w)
 	return w->tasks_n < LOCALWORK_TASKS ? &w->tasks[w->tasks_n++] : NULL;
 }
 
-static void
+/* False: as many are under way as can be. */
+static bool
 deliver_system(struct localwork *w, struct localwork_job *j, uint32_t idx,
     struct str address, struct str extension)
 {
 	struct localwork_task *t = free_task(w);
-	if (t == NULL) {
-		reports_add(&w->reports, j->id, idx, VERDICT_DEFER,
-		    "4.3.2 too many deliveries for this user at a time");
-		return;
-	}
+	if (t == NULL)
+		return false;
 	localtask_begin(w, t, j, idx, address, extension);
 	if (t->state == TASK_READY)
 		localtask_run(w, t);
+	return true;
 }
 
 static bool
@@ -251,7 +250,8 @@ in_work(const struct localwork *w, uint64_t id, uint32_t idx)
 	return reports_has(&w->reports, id, idx);
 }
 
-static void
+/* False: j keeps the recipients that have to wait. */
+static bool
 begin_job(struct localwork *w, struct localwork_job *j)
 {
 	bool loops[LIMIT_RECIPIENTS] = { false };
@@ -259,8 +259,8 @@ begin_job(struct localwork *w, struct localwork_job *j)
 	const char *unreadable = maildir_text(errno);
 	bool again = (j->flags & LOCALWORK_SEEN_BEFORE) != 0;
 	struct packet p = j->recipients;
-	j->tasks = 1; /* keeps it while it is walked */
 	for (uint32_t i = 0; i < j->count; i++) {
+		struct packet here = p;
 		uint32_t idx;
 		struct str address, target;
 		if (!get_recipient(&p, &idx, &address, &target))
@@ -273,13 +273,17 @@ begin_job(struct localwork *w, struct localwork_job *j)
 		else if (loops[i])
 			reports_add(
 			    &w->reports, j->id, idx, VERDICT_FAIL, loop_text);
-		else if (w->system_user)
-			deliver_system(w, j, idx, address, target);
-		else
+		else if (!w->system_user)
 			deliver_virtual(w, j, idx, address, target);
+		else if (!deliver_system(w, j, idx, address, target)) {
+			j->recipients = here;
+			j->count -= i;
+			return false;
+		}
 	}
 	if (--j->tasks == 0)
 		free_job(w, j);
+	return true;
 }
 
 /* Recipients that have no report yet but will: they need room for it. */
@@ -310,18 +314,24 @@ can_begin(const struct localwork *w, const struct localwork_job *j)
 	if (!w->system_user)
 		return true;
 	size_t n = free_task_count(w);
-	return n >= j->count || n == LOCALWORK_TASKS;
+	return n >= j->count || n >= LOCALWORK_TASKS / 2;
 }
 
-static void
+/* True: some recipient was begun. */
+static bool
 begin_jobs(struct localwork *w)
 {
+	bool any = false, whole = true;
 	size_t n = 0;
-	while (n < w->queue_n && can_begin(w, w->queue[n]))
-		begin_job(w, w->queue[n++]);
+	while (whole && n < w->queue_n && can_begin(w, w->queue[n])) {
+		whole = begin_job(w, w->queue[n]);
+		n += whole;
+		any = true;
+	}
 	w->queue_n -= n;
 	for (size_t i = 0; i < w->queue_n; i++)
 		w->queue[i] = w->queue[i + n];
+	return any;
 }
 
 static bool
@@ -354,15 +364,14 @@ start_programs(struct localwork *w)
 void
 localwork_run(struct localwork *w)
 {
-	size_t before;
+	bool any;
 	do {
-		before = w->queue_n;
-		begin_jobs(w);
+		any = begin_jobs(w);
 		do {
 			commit(w);
 		} while (run_ready(w));
 		start_programs(w);
-	} while (w->queue_n > 0 && w->queue_n < before);
+	} while (any && w->queue_n > 0);
 }
 
 /* ---- programs ---- */

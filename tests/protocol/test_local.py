@@ -612,6 +612,26 @@ class TestSystemUser:
             "carol@y.org", "dave@z.org", "eve@x.org"]
         assert len(new(user.home + "/Maildir")) == 1
 
+    @pytest.mark.parametrize("line", ["./Maildir/", "|true", "&carol@y.org",
+                                      "./Maildir/\n|true\n&carol@y.org"])
+    def test_more_recipients_than_are_begun_at_a_time(
+            self, become, user, line):
+        """Of one message: the rest waits in local, and is not deferred."""
+        user.write(".qmail-default", line + "\n")
+        a = become.local(user.name)
+        i, left = ident(), set(range(200))
+        a.job(i, [(n, f"{user.name}-{n}@x.org", str(n)) for n in left])
+        while left:
+            kind, _, *said = a.receive()
+            got = [(said[0], said[1])] if kind == "W" else \
+                [(n, verdict) for n, verdict, _ in said[0]]
+            for n, what in got:
+                assert what == (["carol@y.org"] if "&" in line else "K")
+                left.remove(n)
+            a.acknowledge(i, *(n for n, _ in got))
+        if "Maildir" in line:
+            assert len(new(user.home + "/Maildir")) == 200
+
     def test_forward_is_kept_until_acknowledged(self, become, user):
         user.write(".qmail", "&carol@y.org\n")
         a = become.local(user.name)
