@@ -4,11 +4,15 @@
 
 Mail small and large to mailboxes, aliases, .qmail files with programs and
 forwards, good, moody, refusing and dead next hops; POP3 deletions, orders of
-postern queue, reloads; meanwhile roles and children die or halt at random, the
-disk is full for seconds, the suite dies as a whole or is stopped and started.
-The ring is small: it turns and settles all the time.  At the end each 250 must
-be in its mailbox, program, next hop, or in a bounce, whole; a second copy needs
-a cause that INTERNALS.md names ("Duplicates that remain"), and is counted.
+postern queue, reloads; local users' postern-queue, also into the drop box of a
+stopped suite; a filter, on and off, whose program dies, hangs and refuses;
+meanwhile roles and children die or halt at random, the disk is full for seconds,
+the suite dies as a whole or is stopped and started.
+The ring is small: it turns and settles all the time.  At the end each 250, and
+each exit code 0 of postern-queue, must be in its mailbox, program, next hop, or
+in a bounce, whole; a second copy needs a cause that INTERNALS.md names
+("Duplicates that remain"), and is counted.  What had no answer, or 4xx, is there
+once or nowhere; what was refused (5xx) is nowhere; the drop box is empty.
 --gentle leaves out the deaths: then the residents' growth can be read.
 
 As root.  make chaos MINUTES=30 SEED=1
@@ -34,6 +38,8 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(TOP / "tests"), str(TOP / "tests/protocol")]
+from chaos_hands import (FIRST, WRITERS, Hand, Writers,  # noqa: E402
+                         install_filter)
 from smtp_peer import Peer  # noqa: E402
 from suite import Suite  # noqa: E402
 
@@ -133,7 +139,7 @@ class Hop(Peer):
         return rest
 
 
-class World:
+class World(Writers):
     def __init__(self, options):
         self.options = options
         self.seed = options.seed
@@ -146,6 +152,11 @@ class World:
         self.folder = pathlib.Path(self.base, "suite")
         self.user = f"pchaos{os.getpid()}"
         self.promised = {}   # mark: [final address]
+        self.unsure = set()  # marks of it whose answer did not come, or was 4xx
+        self.refused = set()  # marks, 5xx
+        self.handed_in = collections.Counter()
+        self.boxes = {f"alice@{HOME}", f"bob@{HOME}", f"{self.user}@{HOME}"}
+        self.local_sender = f"alice@{HOME}"
         self.answers = collections.Counter()
         self.fetched = collections.Counter()  # mark: deleted by POP3
         self.maybe_gone = set()               # marks deleted by hand
@@ -201,10 +212,12 @@ class World:
                           "extensions=1",
                           "spoolfloorinodes=10",
                           f"queuelifetime={LIFETIME_S}",
-                          "timeoutremote=5")
+                          "timeoutremote=5", "timeoutfilter=3")
               for x in ("--control", c)], folder=str(self.folder))
+        self.program = install_filter(self.base)
         self.suite.start()
         self.suite.options = []
+        self.hand = Hand(self.folder)
         self.suite.postern("alias", "add", f"team@{HOME}", f"alice@{HOME}",
                            "y@ok.test", "z@moody.test")
 
@@ -278,6 +291,17 @@ class World:
             return self.choose(rng)
         return names, final, single
 
+    @staticmethod
+    def text_of(mark):
+        return f"Subject: {mark}\n\n{body_of(mark)}"
+
+    def not_taken(self, mark, final, code):
+        if code // 100 == 5:
+            self.refused.add(mark)
+        else:
+            self.promised[mark] = final
+            self.unsure.add(mark)
+
     def sender(self, number):
         rng = random.Random(f"{self.seed}-sender-{number}")
         n = 0
@@ -294,11 +318,14 @@ class World:
                         n += 1
                         names, final, single = self.choose(rng)
                         try:
-                            refused = s.sendmail(
-                                f"alice@{HOME}", names,
-                                f"Subject: {mark}\n\n" + body_of(mark))
+                            refused = s.sendmail(f"alice@{HOME}", names,
+                                                 self.text_of(mark))
                         except smtplib.SMTPResponseException as e:
                             self.answers[e.smtp_code] += 1
+                            self.not_taken(mark, final, e.smtp_code)
+                            raise
+                        except (OSError, smtplib.SMTPException):
+                            self.not_taken(mark, final, 0)
                             raise
                         for name, (code, _) in refused.items():
                             final = [f for f in final
@@ -351,11 +378,14 @@ class World:
 
     def order(self, rng):
         verb = rng.choice(["hold", "release", "delete", "bounce", "settle",
-                           "retry", "stats", "reload", "list"])
-        if verb == "reload":
+                           "retry", "stats", "reload", "list", "filter on",
+                           "filter off"])
+        if verb in ("reload", "filter on", "filter off"):
+            if verb != "reload":
+                self.switch_filter(verb == "filter on")
             with contextlib.suppress(ProcessLookupError, KeyError):
                 os.kill(self.roles()["start"], signal.SIGHUP)
-                self.event("reload")
+                self.event(verb)
             return
         if verb in ("settle", "stats"):
             self.postern(verb)
@@ -382,8 +412,10 @@ class World:
     def hurt(self):
         rng = random.Random(f"{self.seed}-chaos")
         deeds = [(self.kill, 60), (self.halt, 15), (self.full, 1),
-                 (self.kill_all, 1), (self.kill_start, 1), (self.stop, 2)]
+                 (self.kill_all, 1), (self.kill_start, 1), (self.stop, 3)]
         round_s = 40
+        self.over.wait(5)
+        self.stop(rng)  # so that even a short run has one
         while not self.over.is_set():
             end = time.time() + round_s
             while time.time() < end and not self.over.is_set():
@@ -396,9 +428,9 @@ class World:
     def victim(self, rng):
         roles = self.roles()
         kind = rng.choice(["role", "role", "local", "settle", "session",
-                           "remote child"])
+                           "remote child", "filter child"])
         parents = {"local": "become", "settle": "queued", "session": "smtpd",
-                   "remote child": "remote"}
+                   "remote child": "remote", "filter child": "filter"}
         if kind == "role":
             names = [r for r in roles if r != "start"]
             if not names:
@@ -406,6 +438,9 @@ class World:
             kind = rng.choice(names)
             return kind, roles[kind]
         below = self.children(roles.get(parents[kind], 0))
+        if kind == "filter child":  # keeper, supervisors, programs
+            for _ in range(rng.choice([0, 1, 1, 2, 2])):
+                below = [p for b in below for p in self.children(b)]
         return (kind, rng.choice(below)) if below else (None, None)
 
     def signal(self, pid, number):
@@ -431,7 +466,9 @@ class World:
         for pid in self.pids():
             self.signal(pid, signal.SIGCONT)
 
-    def full(self, rng):
+    @contextlib.contextmanager
+    def brim(self, rng):
+        """The disk is full."""
         filler = self.folder / "var/filler"
         v = os.statvfs(self.folder / "var")
         self.counts["full"] += 1
@@ -442,12 +479,16 @@ class World:
             with contextlib.suppress(OSError):
                 for _ in range(2000):
                     f.write(b"x" * 4096)
-        for _ in range(rng.choice([3, 8])):
-            if rng.random() < 0.3:
-                self.kill(rng)
-            time.sleep(0.5)
+        yield
         filler.with_suffix(".2").unlink()
         filler.unlink()
+
+    def full(self, rng):
+        with self.brim(rng):
+            for _ in range(rng.choice([3, 8])):
+                if rng.random() < 0.3:
+                    self.kill(rng)
+                time.sleep(0.5)
 
     def again(self):
         for attempt in range(20):
@@ -460,13 +501,14 @@ class World:
         self.wrong.append("the suite does not start: " + problem[-600:])
         self.over.set()
 
-    def kill_all(self, _):
+    def kill_all(self, rng):
         pids = self.pids()
         self.event("all")
         for _ in range(3):
             for pid in pids:
                 self.signal(pid, signal.SIGKILL)
             pids = self.pids()
+        self.over.wait(rng.choice([0, 0, 2]))
         self.again()
 
     def kill_start(self, _):
@@ -477,7 +519,7 @@ class World:
             time.sleep(0.3)
             self.again()
 
-    def stop(self, _):
+    def stop(self, rng):
         self.counts["orderly stop"] += 1
         begun = time.time()
         try:
@@ -492,6 +534,10 @@ class World:
             names = [pathlib.Path(f"/proc/{p}/cmdline").read_bytes()
                      for p in left if os.path.exists(f"/proc/{p}")]
             self.wrong.append(f"left after an orderly stop: {names}")
+        self.over.wait(rng.choice([0.2, 2, 6]))  # all goes into the drop box
+        if rng.random() < 0.3:
+            with self.brim(rng):
+                self.over.wait(2)
         self.again()
 
     # ---- who watches ----
@@ -542,11 +588,14 @@ class World:
                 self.postern("release", "--all")
                 self.postern("retry", "--all")
                 out = self.postern("list")
+                if self.drop_box():
+                    continue
                 if out.returncode in (0, 1) and "is empty" in out.stdout:
                     return
             time.sleep(1)
         self.wrong.append("the queue does not empty: " +
-                          self.postern("list").stdout[:1500])
+                          self.postern("list").stdout[:1500] +
+                          f"; drop box: {self.drop_box()}")
 
     def read_maildirs(self):
         """{(mark, address): copies}, {(mark, address): bounces}"""
@@ -618,7 +667,7 @@ class World:
                 copies = hops.get((mark, address), [])
                 told = bounces[mark, address]
                 total = here + len(copies) + told
-                if total == 0 and mark not in self.maybe_gone:
+                if total == 0 and mark not in self.maybe_gone | self.unsure:
                     missing.append((mark, address))
                 if address.startswith(f"{self.user}-moody"):
                     total -= told  # its program gave up, behind the mailbox
@@ -639,19 +688,53 @@ class World:
                             f"{here} here")
         for m in missing[:20]:
             self.wrong.append(f"missing: {m}")
-        print(f"{len(self.promised)} messages got 250 "
-              f"({sum(map(len, self.promised.values()))} addresses in the "
-              f"end); answers {dict(self.answers)}")
+        came = {m for m, _ in [*found, *hops, *bounces]} | {*program}
+        for mark in sorted(self.refused & came):
+            self.wrong.append(f"{mark} was refused for good, and came")
+        sure = {m: f for m, f in self.promised.items() if m not in self.unsure}
+        print(f"{len(sure)} messages were taken "
+              f"({sum(map(len, sure.values()))} addresses in the "
+              f"end); SMTP answers {dict(self.answers)}")
+        print(f"handed in by local users: {dict(self.handed_in)}")
+        print(f"{len(self.refused)} refused for good, none of them came; "
+              f"{len(self.unsure)} without an answer or 4xx, of which "
+              f"{len(self.unsure & came)} came")
         print(f"deeds {dict(self.counts)}")
         print(f"{sum(bounces.values())} bounced, {len(self.maybe_gone)} "
               f"deleted by hand, {sum(self.fetched.values())} by POP3")
         print(f"{len(missing)} missing; second copies: {dict(doubles)}")
+
+    def judge_log(self):
+        """That it was as wild as it says, and nobody met his sandbox."""
+        counts = collections.Counter()
+        with open(self.folder / "log", errors="replace") as f:
+            for line in f:
+                event = re.search(r" event=(\S+)", line)
+                name = event.group(1) if event else ""
+                if name == "filtered":
+                    name += " " + re.search(r"result=(\w+)", line).group(1)
+                counts[name] += 1
+                if name in ("forbidden-call", "bug") or \
+                        "AddressSanitizer" in line:
+                    self.wrong.append(line.strip())
+        if not self.options.gentle and not (
+                self.handed_in["drop box"] and counts["picked-up"]):
+            self.wrong.append("nothing went through the drop box")
+        for what in ("accepted", "refused", "deferred"):
+            if not counts["filtered " + what]:
+                self.wrong.append(f"no program before the queue has {what}")
+        if counts["filtered discarded"]:
+            self.wrong.append("something was thrown away at the filter")
+        print({n: k for n, k in counts.items()
+               if n.startswith("filtered") or n == "picked-up"})
 
     def run(self):
         self.say(f"seed {self.seed}, {self.options.minutes} minutes below "
                  f"{self.base}")
         work = [(self.sender, (i,)) for i in range(SENDERS)] + [
             (self.fetcher, ()), (self.administrator, ()), (self.watch, ())]
+        work += [(self.writer, (FIRST + i, uid))
+                 for i, uid in enumerate(WRITERS)]
         if not self.options.gentle:
             work.append((self.hurt, ()))
         threads = [threading.Thread(target=w, args=a) for w, a in work]
@@ -665,9 +748,11 @@ class World:
         self.drain()
         self.sample()
         self.judge()
+        self.judge_log()
         self.growth()
-        for w in self.wrong:
+        for w in self.wrong[:50]:
             print("WRONG", w)
+        print(f"{len(self.wrong)} wrong")
         return 1 if self.wrong else 0
 
 
