@@ -2,15 +2,10 @@
 """A Postfix instance in a folder of its own, as peer in tests and benchmarks."""
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from suite import free_port
 
 
 def latest(settings):

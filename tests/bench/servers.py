@@ -12,8 +12,8 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
-from postfix import Postfix, free_port  # noqa: E402
-from suite import Suite  # noqa: E402
+from postfix import Postfix  # noqa: E402
+from suite import Suite, free_port  # noqa: E402
 
 DOMAIN = "bench.test"
 MAILBOXES = 10000  # virtual v0@ ..., and accounts bench0@ ...

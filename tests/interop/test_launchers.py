@@ -15,7 +15,7 @@ import threading
 import pytest
 
 from manual import example
-from suite import BIN, Suite, wait_for
+from suite import BIN, Suite, free_port, wait_for
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="users, /dev and inetd need root")
@@ -32,12 +32,6 @@ def suite():
     with Suite("--no-first-message", "--domain", "hamburger.edu", *USERS,
                folder=folder) as s:
         yield s
-
-
-def free_port(family=socket.AF_INET):
-    with socket.socket(family) as s:
-        s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Server:

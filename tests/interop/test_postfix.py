@@ -6,8 +6,8 @@ import smtplib
 
 import pytest
 
-from postfix import Postfix, free_port
-from suite import Suite, wait_for
+from postfix import Postfix
+from suite import Suite, free_port, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0,
                                 reason="Postfix starts as root only")

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import pytest
-from suite import wait_for
+from suite import free_port, wait_for
 from smtpd_harness import ENV, SMTPD, Client, Lone, Place, Template, send_fds, pack_str
 
 
@@ -261,12 +261,6 @@ def test_plain_pipes():
     assert p.returncode == 0
     assert [m.split()[1] for m in place.queue.messages] == [b"hi\n"]
     place.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def test_tcpserver_and_getpeername():
