@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/announce.h"
+#include "common/clock.h"
 #include "common/control.h"
 #include "common/die.h"
 #include "common/log.h"
@@ -59,7 +60,11 @@ static const char help[] =
     "Makes accepted mail durable in the spool.  Run by postern-start; see\n"
     "postern-queued(8).\n";
 
-enum { MESSAGE_SLACK = 65536 }; /* trace headers beyond databytes */
+enum {
+	MESSAGE_SLACK = 65536, /* trace headers beyond databytes */
+	FINISH_MS = 2000,      /* start kills who takes over 2.5 s to stop */
+	FINISH_LOOK_MS = 20
+};
 
 struct settings {
 	uint64_t databytes, segments, segment_mb, memory_mb;
@@ -69,6 +74,7 @@ struct settings {
 
 static struct spool spool;
 static struct settings settings;
+static int64_t finish_by_ms; /* 0: it is not to end */
 
 static bool
 load_settings(struct settings *s)
@@ -143,11 +149,19 @@ on_link(struct str peer, int fd)
 	}
 }
 
+/* Who hands in mail at run/queue ends it first, unless it takes long. */
+static void
+on_finish(void)
+{
+	finish_by_ms = clock_mono_ms() + FINISH_MS;
+}
+
 static const struct role role = { .name = "queued",
 	.user = "posternq",
 	.help = help,
 	.on_link = on_link,
-	.on_reload = on_reload };
+	.on_reload = on_reload,
+	.on_finish = on_finish };
 
 /* Commits first: senders wait for it.  All of what the last round of the loop
  * brought goes to the disk in one write. */
@@ -160,6 +174,11 @@ before_wait(void)
 	wait = loop_sooner(wait, teller_run());
 	wait = loop_sooner(wait, tend_run());
 	wait = loop_sooner(wait, stream_run());
+	if (finish_by_ms != 0) {
+		if (stream_finish() || clock_mono_ms() >= finish_by_ms)
+			loop_stop();
+		wait = loop_sooner(wait, FINISH_LOOK_MS);
+	}
 	return commit_waits() ? 0 : (int)wait;
 }
 

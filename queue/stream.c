@@ -26,7 +26,8 @@ enum {
 	ANSWERS = 1024,	       /* room for their answers */
 	READ = 64 * 1024,
 	ACCEPTS_AT_ONCE = 64,
-	REFUSAL_LOG_MS = 1000
+	REFUSAL_LOG_MS = 1000,
+	AT_WORK_MS = 1000 /* since a local one was heard of */
 };
 
 struct stream {
@@ -376,6 +377,18 @@ on_accept(struct watch *w, uint32_t events)
 		else
 			refuse(fd, uid);
 	}
+}
+
+bool
+stream_finish(void)
+{
+	int64_t now = clock_mono_ms();
+	on_accept(&accept_watch, EPOLLIN);
+	for (const struct stream *s = newest_local; s != NULL; s = s->older)
+		if (s->session.in_flight > 0 || s->out_n > 0 ||
+		    now - s->seen_ms < AT_WORK_MS)
+			return false;
+	return true;
 }
 
 /* ---- the link to bounce, and those that listen announces ---- */

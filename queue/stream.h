@@ -27,6 +27,9 @@ void stream_pickup_link(int fd);
 void stream_answer(struct stream *, char verdict, struct str text);
 /* The draft of this stream is no more. */
 void stream_draft_done(struct stream *);
+/* At a stop, again and again until it is true: nobody at run/queue is at work,
+ * those included who connected before it went. */
+bool stream_finish(void);
 /* Sends the answers, and lets those go on who waited for memory.  ms until it
  * must run again, -1: nothing to wait for. */
 int stream_run(void);

@@ -271,6 +271,29 @@ def test_local_senders_may_send_anywhere():
         assert next(iter(q.notes.values())).sid.startswith("local-")
 
 
+def test_a_stop_waits_for_who_hands_in_mail():
+    """postern-queue has seen run/queue, so it uses no drop box."""
+    text = message("me@tester.example", ["x@far.example"], b"x")
+    with World() as w:
+        silent, begun, idle = dial(w), dial(w), dial(w)
+        begun.send(text[:20])
+        assert idle.post("me@tester.example", ["y@far.example"], b"y")[0] == "K"
+        asked = time.monotonic()
+        w.channel.send(b"Q")
+        late = dial(w)  # start has removed run/queue when it says Q
+        for s in (silent, begun, late):
+            time.sleep(0.2)
+            s.send(text[20:] if s is begun else text)
+            assert s.answer()[0] == "K"
+            s.close()
+        w.process.wait(5)  # and not for who keeps a connection for later
+        assert time.monotonic() - asked < 2.4  # then start would kill it
+        assert w.process.returncode == 0
+        w.stop()
+        w.start()
+        assert len(Qmgr(w).index().notes) == 4
+
+
 @needs_root
 @pytest.mark.parametrize("user", ["posternd", "posternf"])
 def test_facts_only_from_some_roles_and_root(user):
