@@ -125,14 +125,35 @@ io_read_file(int dirfd, const char *name, char *p, size_t cap)
 	return n;
 }
 
+/* .NAME.new, in t; NULL: it is too long. */
+static const char *
+name_of_new(const char *name, struct buf *t)
+{
+	buf_putc(t, '.');
+	buf_puts(t, name);
+	buf_puts(t, ".new");
+	const char *temp_name = buf_cstr(t);
+	if (temp_name == NULL)
+		errno = ENAMETOOLONG;
+	return temp_name;
+}
+
+/* Where a uid is given, the file is that owner's. */
+static bool
+own(int fd, uid_t uid, gid_t gid)
+{
+	return uid == (uid_t)-1 || fchown(fd, uid, gid) == 0 || geteuid() != 0;
+}
+
 static int
-write_synced(int dirfd, const char *name, struct str content, unsigned mode)
+write_synced(int dirfd, const char *name, struct str content, unsigned mode,
+    uid_t uid, gid_t gid)
 {
 	int fd = openat(dirfd, name,
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	bool ok = io_write_all(fd, content) == 0 &&
+	bool ok = io_write_all(fd, content) == 0 && own(fd, uid, gid) &&
 		  fchmod(fd, (mode_t)mode) == 0 && fsync(fd) == 0;
 	int saved = errno;
 	if (close(fd) < 0 && ok)
@@ -142,22 +163,18 @@ write_synced(int dirfd, const char *name, struct str content, unsigned mode)
 }
 
 int
-io_replace_file(int dirfd, const char *name, struct str content, unsigned mode)
+io_replace_file_of(int dirfd, const char *name, struct str content,
+    unsigned mode, uid_t uid, gid_t gid)
 {
 	char text[288];
 	struct buf temp = BUF_ON(text);
-	buf_puts(&temp, ".");
-	buf_puts(&temp, name);
-	buf_puts(&temp, ".new");
-	const char *temp_name = buf_cstr(&temp);
-	if (temp_name == NULL) {
-		errno = ENAMETOOLONG;
+	const char *temp_name = name_of_new(name, &temp);
+	if (temp_name == NULL)
 		return -1;
-	}
 	/* what an earlier writer left when it died */
 	if (unlinkat(dirfd, temp_name, 0) < 0 && errno != ENOENT)
 		return -1;
-	if (write_synced(dirfd, temp_name, content, mode) < 0 ||
+	if (write_synced(dirfd, temp_name, content, mode, uid, gid) < 0 ||
 	    renameat(dirfd, temp_name, dirfd, name) < 0) {
 		int saved = errno;
 		if (saved != EEXIST)
@@ -166,6 +183,32 @@ io_replace_file(int dirfd, const char *name, struct str content, unsigned mode)
 		return -1;
 	}
 	return fsync(dirfd);
+}
+
+int
+io_replace_file(int dirfd, const char *name, struct str content, unsigned mode)
+{
+	return io_replace_file_of(
+	    dirfd, name, content, mode, (uid_t)-1, (gid_t)-1);
+}
+
+int
+io_swap_file(int dirfd, const char *name, struct str content, unsigned mode)
+{
+	char text[288];
+	struct buf temp = BUF_ON(text);
+	const char *temp_name = name_of_new(name, &temp);
+	if (temp_name == NULL)
+		return -1;
+	int fd = openat(dirfd, temp_name,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	    (mode_t)mode);
+	if (fd < 0)
+		return -1;
+	int r = io_write_all(fd, content);
+	if (close(fd) < 0 || r < 0)
+		return -1;
+	return renameat(dirfd, temp_name, dirfd, name);
 }
 
 int

@@ -4,6 +4,7 @@
 #ifndef IO_H
 #define IO_H
 
+#include <sys/types.h>
 #include "common/str.h"
 
 /* Writes all of s, waiting as needed.  0, or -1 with errno. */
@@ -28,6 +29,13 @@ int64_t io_read_file(int dirfd, const char *name, char *p, size_t cap);
  * and syncs the directory.  One writer at a time.  0, or -1 with errno and no
  * trace left; that of one who died goes with the next call. */
 int io_replace_file(
+    int dirfd, const char *name, struct str content, unsigned mode);
+/* The same, and the file is theirs, as far as root writes it. */
+int io_replace_file_of(int dirfd, const char *name, struct str content,
+    unsigned mode, uid_t, gid_t);
+/* The same by the umask and without a sync: who reads sees the old content or
+ * the new, and neither need outlive the machine. */
+int io_swap_file(
     int dirfd, const char *name, struct str content, unsigned mode);
 int io_nonblock(int fd, bool on); /* 0, or -1 with errno */
 int io_cloexec(int fd, bool on);  /* 0, or -1 with errno */

@@ -5,8 +5,6 @@
 #include "start/errors.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h> /* renameat */
 #include <string.h>
 #include <unistd.h>
 #include "common/clock.h"
@@ -38,20 +36,6 @@ errors_keep(struct str line)
 	news = true;
 }
 
-static int
-replace(struct str content)
-{
-	int fd = openat(run_fd, ".errors.new",
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-
-	if (fd < 0)
-		return -1;
-	int r = io_write_all(fd, content);
-	if (close(fd) < 0 || r < 0)
-		return -1;
-	return renameat(run_fd, ".errors.new", run_fd, "errors");
-}
-
 int
 errors_write(void)
 {
@@ -72,7 +56,8 @@ errors_write(void)
 		    &b, (struct str){ kept[i % KEPT].text, kept[i % KEPT].n });
 		buf_putc(&b, '\n');
 	}
-	if (replace(buf_str(&b)) < 0) /* a warning: an error would come back */
+	/* a warning: an error would come back */
+	if (io_swap_file(run_fd, "errors", buf_str(&b), 0640) < 0)
 		LOG(WARN, "errors-file", F_ERRNO(errno));
 	return -1;
 }

@@ -3,9 +3,7 @@
  * whole; not synced, since it means nothing after a crash.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h> /* renameat */
 #include <string.h>
 #include <unistd.h>
 #include "common/io.h"
@@ -38,20 +36,6 @@ row_put(struct buf *b, const char *name, pid_t pid, const char *user,
 	buf_putc(b, '\n');
 }
 
-static int
-replace(int dirfd, struct str content)
-{
-	int fd = openat(dirfd, ".roles.new",
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0)
-		return -1;
-	int r = io_write_all(fd, content);
-	if (close(fd) < 0 || r < 0)
-		return -1;
-	return renameat(dirfd, ".roles.new", dirfd, "roles");
-}
-
 void
 rolesfile_write(const struct family *f)
 {
@@ -78,6 +62,7 @@ rolesfile_write(const struct family *f)
 		    f->one_user ? own : c->plan->user, c->restarts,
 		    state_names[c->state], c->since, c->landlock);
 	}
-	if (b.full || replace(f->run_dirfd, buf_str(&b)) < 0)
+	if (b.full ||
+	    io_swap_file(f->run_dirfd, "roles", buf_str(&b), 0644) < 0)
 		LOG(ERROR, "roles-file", F_ERRNO(errno));
 }

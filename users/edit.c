@@ -171,47 +171,6 @@ edit_find(const struct edit *e, edit_address *address_of, struct str key,
 
 /* ---- writing ---- */
 
-static bool
-write_whole(int fd, const struct edit *e, struct str content)
-{
-	return io_write_all(fd, content) == 0 &&
-	       (fchown(fd, e->uid, e->gid) == 0 || geteuid() != 0) &&
-	       fchmod(fd, e->mode) == 0 && fsync(fd) == 0;
-}
-
-static int
-replace(const struct edit *e, struct str content)
-{
-	char room[64];
-	struct buf b = BUF_ON(room);
-	buf_putc(&b, '.');
-	buf_puts(&b, e->name);
-	buf_puts(&b, ".new");
-	const char *temp = buf_cstr(&b);
-	if (!temp)
-		return -1;
-	/* the lock is ours: what is there was left by a crash */
-	if (unlinkat(e->dirfd, temp, 0) < 0 && errno != ENOENT)
-		return -1;
-	int fd = openat(e->dirfd, temp,
-	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -1;
-	bool good = write_whole(fd, e, content);
-	int error = errno;
-	if (close(fd) < 0 && good) {
-		good = false;
-		error = errno;
-	}
-	if (good && renameat(e->dirfd, temp, e->dirfd, e->name) == 0)
-		return fsync(e->dirfd);
-	if (good)
-		error = errno;
-	(void)unlinkat(e->dirfd, temp, 0);
-	errno = error;
-	return -1;
-}
-
 /* The text with `old` replaced, in a buffer that the caller frees. */
 static bool
 build(const struct edit *e, struct str old, struct str new, struct buf *out)
@@ -282,7 +241,9 @@ edit_change(struct edit *e, struct str old, struct str new)
 int
 edit_write(struct edit *e, struct str text)
 {
-	if (replace(e, text) < 0)
+	/* the lock is ours: so is what a crash left */
+	if (io_replace_file_of(
+		e->dirfd, e->name, text, e->mode, e->uid, e->gid) < 0)
 		return fail_errno("cannot write the table");
 	return tell_userd();
 }
