@@ -135,6 +135,18 @@ str_trim(struct str s)
 	return s;
 }
 
+struct str
+str_word(struct str *rest)
+{
+	size_t n = 0;
+	*rest = str_trim(*rest);
+	while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
+		n++;
+	struct str word = str_head(*rest, n);
+	*rest = str_skip(*rest, n);
+	return word;
+}
+
 bool
 str_line(struct str *rest, struct str *line)
 {

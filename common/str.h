@@ -40,6 +40,9 @@ bool str_cut(struct str s, char c, struct str *head, struct str *tail);
 bool str_rcut(struct str s, char c, struct str *head, struct str *tail);
 /* s without spaces and tabs (and CR, LF) at both ends. */
 struct str str_trim(struct str s);
+/* Next word of *rest: what stands before a space or tab, and is not empty;
+ * takes it from *rest.  Empty at the end. */
+struct str str_word(struct str *rest);
 /* Next line of *rest without its LF; takes it from *rest.  False at the end. A
  * last line without LF counts. */
 bool str_line(struct str *rest, struct str *line);

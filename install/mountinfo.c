@@ -10,15 +10,6 @@
 #include "common/buf.h"
 #include "common/io.h"
 
-static struct str
-word(struct str *line)
-{
-	struct str w;
-
-	str_cut(*line, ' ', &w, line);
-	return w;
-}
-
 static void
 keep(char *room, size_t size, struct str a, const char *between, struct str b)
 {
@@ -34,19 +25,19 @@ keep(char *room, size_t size, struct str a, const char *between, struct str b)
 bool
 mountinfo_line(struct str line, struct str device, struct mountinfo *m)
 {
-	(void)word(&line);
-	(void)word(&line);
-	if (!str_eq(word(&line), device))
+	(void)str_word(&line);
+	(void)str_word(&line);
+	if (!str_eq(str_word(&line), device))
 		return false;
-	(void)word(&line);
-	(void)word(&line);
-	struct str own = word(&line);
-	while (line.n > 0 && !str_eq(word(&line), STR("-")))
+	(void)str_word(&line);
+	(void)str_word(&line);
+	struct str own = str_word(&line);
+	while (line.n > 0 && !str_eq(str_word(&line), STR("-")))
 		continue;
-	struct str type = word(&line);
-	(void)word(&line);
+	struct str type = str_word(&line);
+	(void)str_word(&line);
 	keep(m->type, sizeof(m->type), type, "", STR(""));
-	keep(m->options, sizeof(m->options), own, ",", word(&line));
+	keep(m->options, sizeof(m->options), own, ",", str_word(&line));
 	return type.n > 0;
 }
 

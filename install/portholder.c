@@ -32,16 +32,6 @@ hex_u16(struct str s, unsigned *v)
 	return s.n == 4;
 }
 
-static struct str
-field(struct str *line)
-{
-	struct str w;
-
-	*line = str_trim(*line);
-	str_cut(*line, ' ', &w, line);
-	return w;
-}
-
 /* "0: 00000000:0019 00000000:0000 0A tx:rx tr:when retrnsmt uid timeout inode"
  */
 static void
@@ -52,15 +42,15 @@ row_read(struct str line, uint16_t port)
 	unsigned at;
 	uint64_t inode;
 
-	(void)field(&line);
-	(void)str_rcut(field(&line), ':', &address, &number);
-	(void)field(&line);
-	if (!str_eq(field(&line), STR("0A")) || !hex_u16(number, &at) ||
+	(void)str_word(&line);
+	(void)str_rcut(str_word(&line), ':', &address, &number);
+	(void)str_word(&line);
+	if (!str_eq(str_word(&line), STR("0A")) || !hex_u16(number, &at) ||
 	    at != port)
 		return;
 	for (int i = 0; i < 5; i++)
-		(void)field(&line);
-	if (str_u64(field(&line), UINT64_MAX, &inode) &&
+		(void)str_word(&line);
+	if (str_u64(str_word(&line), UINT64_MAX, &inode) &&
 	    inode_count < INODES_MAX)
 		inodes[inode_count++] = inode;
 }

@@ -23,15 +23,6 @@ copy(char room[RUNNING_NAME], struct str s)
 	room[b.n] = '\0';
 }
 
-static struct str
-word(struct str *line)
-{
-	struct str w;
-
-	str_cut(*line, ' ', &w, line);
-	return w;
-}
-
 static bool
 row_read(struct str line, struct running *r)
 {
@@ -40,15 +31,15 @@ row_read(struct str line, struct running *r)
 	uint64_t since;
 	uint64_t landlock;
 
-	copy(r->name, word(&line));
-	if (!str_u64(word(&line), INT32_MAX, &pid))
+	copy(r->name, str_word(&line));
+	if (!str_u64(str_word(&line), INT32_MAX, &pid))
 		return false;
-	copy(r->user, word(&line));
-	if (!str_u64(word(&line), UINT32_MAX, &restarts))
+	copy(r->user, str_word(&line));
+	if (!str_u64(str_word(&line), UINT32_MAX, &restarts))
 		return false;
-	copy(r->state, word(&line));
-	if (!str_u64(word(&line), INT64_MAX, &since) ||
-	    !str_u64(word(&line), UINT8_MAX, &landlock))
+	copy(r->state, str_word(&line));
+	if (!str_u64(str_word(&line), INT64_MAX, &since) ||
+	    !str_u64(str_word(&line), UINT8_MAX, &landlock))
 		return false;
 	r->pid = (pid_t)pid;
 	r->restarts = (unsigned)restarts;
@@ -226,7 +217,7 @@ running_children(pid_t pid, pid_t *children, size_t max)
 	struct str rest = { .p = text, .n = n > 0 ? (size_t)n : 0 };
 	while (rest.n > 0 && count < max) {
 		uint64_t child;
-		if (str_u64(word(&rest), INT32_MAX, &child))
+		if (str_u64(str_word(&rest), INT32_MAX, &child))
 			children[count++] = (pid_t)child;
 	}
 	return count;

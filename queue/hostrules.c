@@ -80,28 +80,16 @@ word_parse(struct str word, struct hostrule *rule)
 	return "only connections, messages and rate can be set";
 }
 
-/* The next word; false: there is none. */
-static bool
-next_word(struct str *rest, struct str *word)
-{
-	size_t n = 0;
-	*rest = str_trim(*rest);
-	while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
-		n++;
-	*word = str_head(*rest, n);
-	*rest = str_skip(*rest, n);
-	return n > 0;
-}
-
 const char *
 hostrule_parse(struct str line, struct str *pattern, struct hostrule *rule)
 {
 	struct str word;
 	*rule = (struct hostrule){ 0 };
-	if (!next_word(&line, pattern) || !is_pattern(*pattern))
+	*pattern = str_word(&line);
+	if (!is_pattern(*pattern))
 		return "write a domain, .domain or * first";
 	bool any = false;
-	while (next_word(&line, &word)) {
+	while ((word = str_word(&line)).n > 0) {
 		const char *wrong = word_parse(word, rule);
 		if (wrong != NULL)
 			return wrong;

@@ -49,6 +49,11 @@ test_cut(void **state)
 	assert_true(str_eq(s, STR("x")));
 	assert_true(str_eq(str_trim(STR(" \t a b\r\n")), STR("a b")));
 	assert_int_equal(str_trim(STR(" \t")).n, 0);
+	struct str words = STR(" \ta  b\r\tc \n");
+	assert_true(str_eq(str_word(&words), STR("a")));
+	assert_true(str_eq(str_word(&words), STR("b\r")));
+	assert_true(str_eq(str_word(&words), STR("c")));
+	assert_int_equal(str_word(&words).n, 0);
 }
 
 static void
