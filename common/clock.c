@@ -10,12 +10,18 @@ struct date {
 	unsigned year, month, day, hour, minute, second, weekday;
 };
 
+static int64_t
+microseconds(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int64_t
 clock_now_us(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return microseconds(CLOCK_REALTIME);
 }
 
 int64_t
@@ -27,9 +33,7 @@ clock_now(void)
 int64_t
 clock_mono_us(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return microseconds(CLOCK_MONOTONIC);
 }
 
 int64_t
