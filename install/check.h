@@ -5,6 +5,7 @@
 #define CHECK_H
 
 #include "common/str.h"
+#include "common/table.h"
 
 struct check {
 	bool json;
@@ -31,6 +32,11 @@ void check_warning(
  * with users/. */
 void check_table(struct check *, int users_dirfd, const char *name,
     const char *(*each)(struct str line, unsigned number));
+
+/* Notes under which line of a file a name stands.  False: *first is the number
+ * of an earlier one. */
+bool check_first(
+    struct table *, struct str name, unsigned number, struct str *first);
 
 /* For control_on_mistake, where check_settings has told of them all. */
 void check_ignore(const char *file, unsigned line, const char *what);

@@ -3,7 +3,6 @@
  * other.  Contract in check.h.  Lines that are no domain at all are left to
  * check_settings.
  */
-#include <errno.h>
 #include <string.h>
 #include "common/address.h"
 #include "common/control.h"
@@ -33,19 +32,6 @@ fold(struct str domain, struct buf *key)
 	return !key->full;
 }
 
-/* Keeps the number of the line for a name; false: *first is an earlier one. */
-static bool
-keep(struct table *t, struct str key, unsigned number, struct str *first)
-{
-	char text[16];
-	struct buf b = BUF_ON(text);
-
-	*first = STR("");
-	buf_put_u64(&b, number);
-	return table_put(t, key, buf_str(&b)) == 0 || errno != EEXIST ||
-	       !table_get(t, key, first);
-}
-
 static bool
 has(const struct table *t, struct str key)
 {
@@ -60,7 +46,7 @@ once(struct table *t, struct str key, unsigned number)
 {
 	struct str first;
 
-	if (!keep(t, key, number, &first))
+	if (!check_first(t, key, number, &first))
 		check_say(current, CHECK_WARNING, file, number,
 		    "%.*s stands in line %.*s already: remove one", (int)key.n,
 		    key.p, (int)first.n, first.p);
@@ -153,7 +139,7 @@ route_line(void *arg, struct str line, unsigned number)
 		    "nothing: remove it, or move the domain to rcpthosts",
 		    (int)key.n, key.p,
 		    has(locals, buf_str(&key)) ? "locals" : "virtualdomains");
-	if (!keep(routed, buf_str(&key), number, &first))
+	if (!check_first(routed, buf_str(&key), number, &first))
 		check_say(current, CHECK_WARNING, file, number,
 		    "replaces line %.*s, which is for the same domain: remove "
 		    "one",

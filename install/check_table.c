@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "common/buf.h"
 #include "common/io.h"
 #include "install/check.h"
 #include "users/line.h"
@@ -55,4 +56,16 @@ check_table(struct check *c, int users_dir, const char *name,
 		take_lines(
 		    c, name, (struct str){ .p = text, .n = (size_t)n }, each);
 	free(text);
+}
+
+bool
+check_first(
+    struct table *t, struct str name, unsigned number, struct str *first)
+{
+	char text[16];
+	struct buf b = BUF_ON(text);
+
+	buf_put_u64(&b, number);
+	return table_put(t, name, buf_str(&b)) == 0 || errno != EEXIST ||
+	       !table_get(t, name, first);
 }

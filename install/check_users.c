@@ -38,16 +38,12 @@ once(struct str address)
 {
 	static char said[96];
 	char room[LINE_KEY];
-	char text[16];
 	struct buf key = BUF_ON(room);
-	struct buf b = BUF_ON(text);
 	struct str first;
 
 	line_put_key(&key, address);
-	buf_put_u64(&b, number);
 	if (key.full || seen == NULL ||
-	    table_put(seen, buf_str(&key), buf_str(&b)) == 0 ||
-	    !table_get(seen, buf_str(&key), &first))
+	    check_first(seen, buf_str(&key), number, &first))
 		return NULL;
 	(void)snprintf(said, sizeof(said),
 	    "line %.*s has this address already: remove one", (int)first.n,
