@@ -56,8 +56,8 @@ const struct control_setting control_settings[] = {
 	    "seconds that a POP3 client may stay silent"),
 	NUMBER(
 	    "concurrencyincoming", "1000", 1, 60000, "SMTP sessions at a time"),
-	NUMBER("concurrencypop3", "500", 1, LIMIT_POP3,
-	    "POP3 sessions at a time"),
+	NUMBER(
+	    "concurrencypop3", "500", 1, LIMIT_POP3, "POP3 sessions at a time"),
 	NUMBER("concurrencyperip", "250", 1, 60000,
 	    "sessions at a time from one address"),
 	NUMBER("concurrencyper64", "500", 1, 60000,

@@ -32,7 +32,7 @@
 enum {
 	STARTS_MAX = 2, /* of a local that ends before it takes its socket */
 	REQUESTS = 4,	/* taken in one go */
-	RUNNERS = 4 /* of a user: one works, others are ending */
+	RUNNERS = 4	/* of a user: one works, others are ending */
 };
 
 static struct account owner;
