@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import (BIN, Started, body_fd, packet, pair, says_ready, text, u8,
-                   u32, u64)
+from roles import (BIN, Started, body_fd, lay_descriptors, packet, pair,
+                   says_ready, text, u8, u32, u64)
 from suite import children
 
 ROOT = os.geteuid() == 0
@@ -55,11 +55,7 @@ class Become(Started):
         def wire():
             if self.passwd:
                 see_instead(self.passwd, "/etc/passwd")
-            high = [os.dup2(fd, 40 + i) for i, fd in
-                    enumerate([far.fileno()] + fds)]
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
-                os.set_inheritable(3 + i, True)
+            lay_descriptors({3: far.fileno(), 4: fds[0], 5: fds[1]})
 
         self.process = subprocess.Popen(
             [str(BIN / "postern-become")], stdin=subprocess.DEVNULL,

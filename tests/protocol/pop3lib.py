@@ -3,6 +3,8 @@
 login.  The two programs are the real ones, in their sandboxes; pop3d runs as an ordinary user when the test is root."""
 import os, pwd, shutil, socket, struct, subprocess, tempfile, threading
 
+from roles import lay_descriptors
+
 BIN = os.environ.get("POSTERN_BIN") or os.path.join(os.environ.get("POSTERN_BUILD") or os.path.join(os.path.dirname(__file__), "../../build"), "bin")
 ROOT = os.geteuid() == 0
 OWNER = pwd.getpwnam("nobody").pw_uid if ROOT else os.getuid()
@@ -130,9 +132,7 @@ class Pop3d:
         want = {3: theirs.fileno(), 4: dirfd, 5: life}
 
         def place():
-            high = {k: os.dup2(v, 200 + k) for k, v in want.items()}
-            for k, v in high.items():
-                os.dup2(v, k, inheritable=True)
+            lay_descriptors(want)
 
         self.process = subprocess.Popen([os.path.join(bindir, "postern-pop3d")], stdin=connection, stdout=connection, stderr=subprocess.PIPE,
                                         preexec_fn=place, pass_fds=(3, 4, 5), env=ENV, **({"user": OWNER, "group": 65534, "extra_groups": []} if ROOT else {}))
@@ -165,9 +165,7 @@ class Popup:
         want = {3: theirs.fileno(), 4: cfd}
 
         def place():
-            high = {k: os.dup2(v, 200 + k) for k, v in want.items()}
-            for k, v in high.items():
-                os.dup2(v, k, inheritable=True)
+            lay_descriptors(want)
 
         user = {}
         if ROOT:
@@ -243,9 +241,7 @@ class Popup:
         want = {0: fds[0], 1: fds[1], 3: theirs.fileno(), 4: dirfd, 5: fds[2]}
 
         def place():
-            high = {k: os.dup2(v, 200 + k) for k, v in want.items()}
-            for k, v in high.items():
-                os.dup2(v, k, inheritable=True)
+            lay_descriptors(want)
 
         p = subprocess.Popen([os.path.join(self.bindir, "postern-pop3d")], stderr=self.log, preexec_fn=place, pass_fds=(3, 4, 5), env=ENV,
                              **({"user": OWNER, "group": 65534, "extra_groups": []} if ROOT else {}))

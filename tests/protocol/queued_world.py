@@ -12,8 +12,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import (BIN, Started, pair, packet, says_ready, text, u8, u32,
-                   u64)
+from roles import (BIN, Started, lay_descriptors, pair, packet, says_ready,
+                   text, u8, u32, u64)
 from suite import children, wait_for
 
 CONTROL = {"me": "tester.example", "locals": "tester.example",
@@ -61,10 +61,8 @@ class World(Started):
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def wire():
-            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in
-                    (far.fileno(), control, spool, self.door.fileno())]
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
+            lay_descriptors({3: far.fileno(), 4: control, 5: spool,
+                             6: self.door.fileno()})
 
         self.process = subprocess.Popen(
             [*self.wrap, str(BIN / "postern-queued")],

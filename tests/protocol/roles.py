@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """One resident role under test: this plays postern-start and the neighbours."""
 import ctypes
+import fcntl
 import os
 import pathlib
 import shutil
@@ -12,6 +13,14 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("POSTERN_BUILD", TOP / "build"))
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", BUILD / "bin"))
+
+
+def lay_descriptors(places):
+    """In a child, before exec: {3: fd} makes fd descriptor 3, and so on.  Each
+    is put out of the way of the others first."""
+    high = {n: fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for n, fd in places.items()}
+    for n, fd in high.items():
+        os.dup2(fd, n, inheritable=True)
 
 
 def u8(v):
@@ -147,17 +156,8 @@ class Role(Started):
         def wire():
             if self.netns:
                 enter_netns(self.netns)
-            # numbers above those that are laid, so that none is overwritten
-            a = os.dup2(far.fileno(), 30)
-            b = os.dup2(dirfd, 31)
-            high = [os.dup2(d.fileno(), 32 + i)
-                    for i, d in enumerate(self.doors)]
-            os.dup2(a, 3)
-            os.dup2(b, 4)
-            for i, d in enumerate(high):
-                os.dup2(d, 6 + i)
-            for fd in given:
-                os.set_inheritable(fd, True)
+            lay_descriptors({3: far.fileno(), 4: dirfd, **{
+                6 + i: d.fileno() for i, d in enumerate(self.doors)}})
 
         given = (3, 4, *range(6, 6 + len(self.doors)))
 

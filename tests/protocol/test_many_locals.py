@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 
 import pytest
 
@@ -20,24 +21,21 @@ def limit(name):
 
 
 @needs_root
-def test_none_waits_for_those_that_stay_for_more(tmp_path):
+def test_none_waits_for_those_that_stay_for_more():
     """qmgr keeps idle locals beside those that have a place.  Were become full
     because of them, the mail of others would wait for their end."""
     count = limit("LIMIT_LOCALS") + limit("LIMIT_PARKED")
-    tmp_path.chmod(0o711)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.getuid() and folder.name:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    passwd = tmp_path / "passwd"
-    lines = pathlib.Path("/etc/passwd").read_text()
-    for i in range(count):
-        home = tmp_path / str(i)
-        home.mkdir(mode=0o700)
-        uid = 3000000 + i
-        os.chown(home, uid, uid)
-        lines += f"many{i}:x:{uid}:{uid}::{home}:/bin/sh\n"
-    passwd.write_text(lines)
-    with Become(passwd=passwd) as become:
-        answers = [become.ask(f"many{i}") for i in range(count)]
-        assert {kind for kind, *_ in answers} == {"A"}
-        assert len(become.locals()) == count
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        lines = pathlib.Path("/etc/passwd").read_text()
+        for i in range(count):
+            home, uid = f"{folder}/{i}", 3000000 + i
+            os.mkdir(home, 0o700)
+            os.chown(home, uid, uid)
+            lines += f"many{i}:x:{uid}:{uid}::{home}:/bin/sh\n"
+        passwd = pathlib.Path(folder, "passwd")
+        passwd.write_text(lines)
+        with Become(passwd=passwd) as become:
+            answers = [become.ask(f"many{i}") for i in range(count)]
+            assert {kind for kind, *_ in answers} == {"A"}
+            assert len(become.locals()) == count

@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 
-from roles import BIN, Started, packet, pair, says_ready, text, u64
+from roles import (BIN, Started, lay_descriptors, packet, pair, says_ready,
+                   text, u64)
 
 NOBODY = 65534
 
@@ -77,9 +78,7 @@ class Userd(Started):
         fds = [far.fileno(), control, users, listener.fileno()]
 
         def wire():
-            high = [os.dup2(fd, 30 + i) for i, fd in enumerate(fds)]
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i, inheritable=True)
+            lay_descriptors({3 + i: fd for i, fd in enumerate(fds)})
             if self.drop:
                 os.setgroups([])
                 os.setgid(NOBODY)
