@@ -15,6 +15,7 @@ enum {
 	LIMIT_RECIPIENTS = 1000, /* RFC 5321 4.5.3.1.8: at least 100 */
 	LIMIT_RECEIVED = 100,	 /* RFC 5321 6.3: more is a loop */
 	LIMIT_REPLY_TEXT = 1024, /* what is kept of a remote server's reply */
+	LIMIT_TRACE = 64 * 1024, /* trace headers, beyond databytes */
 	LIMIT_FRAME = 16 * 1024, /* a frame to queued, type byte included */
 	LIMIT_REPORT = 1024,	 /* text of an agent's report */
 	LIMIT_SID = 24,		 /* a session id */

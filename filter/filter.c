@@ -47,10 +47,9 @@ static const char help[] =
     "postern-filter(8).\n";
 
 enum {
-	MESSAGE_SLACK = 65536, /* trace headers beyond databytes */
-	LINGER_MS = 2000,      /* when the setting is gone: sessions that are
-				* on their way here still come */
-	FINISH_MS = 2000       /* when the suite stops */
+	LINGER_MS = 2000, /* when the setting is gone: sessions that are
+			   * on their way here still come */
+	FINISH_MS = 2000  /* when the suite stops */
 };
 
 struct settings {
@@ -81,7 +80,7 @@ load_settings(struct settings *s)
 	    control_line(dir, "filter", &line) == 0) {
 		s->wanted = buf_str(&line).n > 0;
 		if (s->databytes != 0)
-			s->databytes += MESSAGE_SLACK;
+			s->databytes += LIMIT_TRACE;
 		return true;
 	}
 	domains_free(s->domains);

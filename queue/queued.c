@@ -61,8 +61,7 @@ static const char help[] =
     "postern-queued(8).\n";
 
 enum {
-	MESSAGE_SLACK = 65536, /* trace headers beyond databytes */
-	FINISH_MS = 2000,      /* start kills who takes over 2.5 s to stop */
+	FINISH_MS = 2000, /* start kills who takes over 2.5 s to stop */
 	FINISH_LOOK_MS = 20
 };
 
@@ -92,7 +91,7 @@ load_settings(struct settings *s)
 		dirfd, "spoolfloorinodes", &s->floors.floor_inodes) == 0) {
 		s->floors.floor_bytes = floor_mb << 20;
 		if (s->databytes != 0)
-			s->databytes += MESSAGE_SLACK;
+			s->databytes += LIMIT_TRACE;
 		return true;
 	}
 	domains_free(s->domains);
