@@ -519,8 +519,25 @@ class World(Writers):
             time.sleep(0.3)
             self.again()
 
+    def orphans(self):
+        """Of a start that died: agents that end what they have begun."""
+        start = self.roles().get("start", 0)
+        found = set()
+        for pid in self.pids():
+            above = pid
+            while above > 1 and above != start:
+                try:
+                    stat = pathlib.Path(f"/proc/{above}/stat").read_text()
+                except OSError:
+                    break  # it has ended
+                above = int(stat.rsplit(")", 1)[1].split()[1])
+            if above == 1:
+                found.add(pid)
+        return found
+
     def stop(self, rng):
         self.counts["orderly stop"] += 1
+        orphans = self.orphans()
         begun = time.time()
         try:
             self.suite.stop()
@@ -529,7 +546,7 @@ class World(Writers):
         took = time.time() - begun
         self.counts["slowest stop ms"] = max(
             self.counts["slowest stop ms"], int(took * 1000))
-        left = self.pids()
+        left = set(self.pids()) - orphans
         if left:
             names = [pathlib.Path(f"/proc/{p}/cmdline").read_bytes()
                      for p in left if os.path.exists(f"/proc/{p}")]
@@ -747,6 +764,11 @@ class World(Writers):
         self.say("the end: what waits goes out")
         self.drain()
         self.sample()
+        end = time.time() + 90
+        while self.orphans() and time.time() < end:
+            time.sleep(1)
+        if self.orphans():
+            self.wrong.append(f"orphans do not end: {self.orphans()}")
         self.judge()
         self.judge_log()
         self.growth()
