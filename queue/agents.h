@@ -14,6 +14,9 @@ struct agents_counts {
 /* Limits: concurrencylocal, concurrencyremote; without apply they are only
  * checked.  0, or -1 (logged). */
 int agents_load(int control_dirfd, bool apply);
+/* This process, dial and remote may have so many descriptors open: more agents
+ * than these suffice for there never are.  Before the first agents_load. */
+void agents_files(uint64_t limit);
 /* Its concurrency is 0: nothing is to be delivered there now. */
 bool agents_stopped(enum schedule_channel);
 void agents_become_link(int fd);

@@ -47,12 +47,25 @@ static struct connect connects[CONNECT_MAX];
 static unsigned connect_count, connect_unsent, connect_next;
 static uint64_t key_count;
 
+/* How many agents the descriptors of qmgr, and of dial and remote, suffice for:
+ * a connection has two of remote's.  Idle locals and bodies take the rest. */
+static uint64_t files = UINT64_MAX, most_here = UINT64_MAX,
+		most_there = UINT64_MAX;
+
+void
+agents_files(uint64_t limit)
+{
+	files = limit;
+	most_here = limit / 8;
+	most_there = limit / 4;
+}
+
 /* A stopped channel lets its queues go before the next wait. */
 static void
-set_limit(enum schedule_channel kind, unsigned limit)
+set_limit(enum schedule_channel kind, uint64_t limit)
 {
 	bool stopped = places_stopped(kind);
-	places_limit(kind, limit);
+	places_limit(kind, (unsigned)limit);
 	if (limit == 0)
 		LOG(WARN, "stopped",
 		    F_TEXT("text", kind == SCHEDULE_LOCAL
@@ -72,8 +85,11 @@ agents_load(int control_dirfd, bool apply)
 		return -1;
 	if (!apply)
 		return 0;
-	set_limit(SCHEDULE_LOCAL, (unsigned)here);
-	set_limit(SCHEDULE_REMOTE, (unsigned)there);
+	if (here > most_here || there > most_there)
+		LOG(WARN, "few-descriptors", F_NUM("limit", files),
+		    F_NUM("local", most_here), F_NUM("remote", most_there));
+	set_limit(SCHEDULE_LOCAL, here < most_here ? here : most_here);
+	set_limit(SCHEDULE_REMOTE, there < most_there ? there : most_there);
 	return 0;
 }
 

@@ -178,8 +178,8 @@ before_wait(void)
 	return (int)(wait > SWEEP_MS ? SWEEP_MS : wait);
 }
 
-/* Bodies are descriptors: as many as the limit allows, and half of it for what
- * agents and links need. */
+/* Bodies are descriptors: as many as half of the limit allows; agents and links
+ * have the other half. */
 static void
 raise_descriptors(void)
 {
@@ -189,8 +189,7 @@ raise_descriptors(void)
 	r.rlim_cur = r.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
 		die(EXITCODE_TEMPORARY, "setrlimit", errno);
-	if (r.rlim_cur < 4096)
-		LOG(WARN, "few-descriptors", F_NUM("limit", r.rlim_cur));
+	agents_files(r.rlim_cur);
 	delivery_body_limit(
 	    r.rlim_cur / 2 < 32768 ? (uint32_t)(r.rlim_cur / 2) : 32768);
 }

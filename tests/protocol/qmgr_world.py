@@ -127,7 +127,7 @@ class Agent:
 class World:
     LINKS = ("queued", "userd", "become", "dial", "remote", "bounce")
 
-    def __init__(self, control=None):
+    def __init__(self, control=None, prefix=()):
         self.folder = tempfile.TemporaryDirectory(prefix="postern-qmgr-")
         os.chmod(self.folder.name, 0o755)
         run = os.path.join(self.folder.name, "run/postern")
@@ -142,7 +142,7 @@ class World:
             "locals": "here.example", "virtualdomains": "virtual.example",
             "rcpthosts": "relayed.example",
             "smtproutes": "routed.example:relay.example:2525",
-            **(control or {})}, doors=[self.door])
+            **(control or {})}, doors=[self.door], prefix=prefix)
         self.told_dial = []
 
     def __enter__(self):

@@ -261,3 +261,17 @@ def test_a_resumed_connection_with_a_limit_takes_no_more():
         new = w.connect("limited.example")
         w.body()
         assert new.job().id == id_
+
+
+def test_few_descriptors_are_few_connections():
+    """dial and remote have no more, either: a host would be left alone for a
+    limit of our own."""
+    with World({"concurrencyremote": "1000"},
+               prefix=["prlimit", "--nofile=256"]) as w:
+        assert "few-descriptors limit=256 local=32 remote=64" in w.role.log()
+        w.told()
+        for i in range(100):
+            w.note([f"x@h{i}.example"])
+        share = 64 * 3 // 4  # of one sender
+        assert len({w.dialled()[0] for _ in range(share)}) == share
+        assert silent(w.dial)
