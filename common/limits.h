@@ -22,10 +22,13 @@ enum {
 	LIMIT_PEER = 64,	 /* "[IPv6 address]:port" */
 	LIMIT_USER = 32,	 /* a system user's name */
 	LIMIT_PASSWORD = 512,
-	LIMIT_LOCALS = 500,	     /* concurrencylocal */
-	LIMIT_PARKED = 100,	     /* idle locals beside these */
-	LIMIT_REMOTES = 1000,	     /* concurrencyremote */
-	LIMIT_POP3 = 5000,	     /* concurrencypop3 */
+	LIMIT_LOCALS = 500,	/* concurrencylocal */
+	LIMIT_PARKED = 100,	/* idle locals beside these */
+	LIMIT_REMOTES = 1000,	/* concurrencyremote */
+	LIMIT_POP3 = 5000,	/* concurrencypop3 */
+	LIMIT_INCOMING = 20000, /* concurrencyincoming, and of one address */
+	LIMIT_NETWORKS = 1024,	/* relayclients, dialrefuse */
+	LIMIT_RESOLVERS = 16,
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */
 };
 

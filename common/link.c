@@ -25,7 +25,30 @@ link_close(struct link *l)
 {
 	loop_remove(&l->watch);
 	io_close(&l->watch.fd);
-	l->blocked = false;
+	l->blocked = l->paused = false;
+}
+
+static void
+watch_it(struct link *l)
+{
+	uint32_t in = l->paused ? 0 : EPOLLIN;
+
+	if (link_is_up(l))
+		loop_change(&l->watch, l->blocked ? in | EPOLLOUT : in);
+}
+
+void
+link_pause(struct link *l)
+{
+	l->paused = true;
+	watch_it(l);
+}
+
+void
+link_resume(struct link *l)
+{
+	l->paused = false;
+	watch_it(l);
 }
 
 void
@@ -46,7 +69,7 @@ lose(struct link *l)
 static void
 read_packets(struct link *l)
 {
-	for (int i = 0; i < ROUND && link_is_up(l); i++) {
+	for (int i = 0; i < ROUND && link_is_up(l) && !l->paused; i++) {
 		struct str bytes;
 		int fds[PACKET_FDS];
 		size_t nfds;
@@ -74,10 +97,13 @@ on_ready(struct watch *w, uint32_t events)
 	struct link *l = w->arg;
 	if ((events & EPOLLOUT) != 0 && l->blocked) {
 		l->blocked = false;
-		loop_change(w, EPOLLIN);
+		watch_it(l);
 		if (l->room != NULL)
 			l->room(l);
 	}
+	/* epoll tells of the end again and again, until it is read */
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0 && l->paused)
+		link_resume(l);
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
 		read_packets(l);
 }
@@ -101,7 +127,7 @@ wait_for_room(struct link *l)
 	if (errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS)
 		return;
 	l->blocked = true;
-	loop_change(&l->watch, EPOLLIN | EPOLLOUT);
+	watch_it(l);
 }
 
 bool

@@ -11,6 +11,7 @@ struct link {
 	struct watch watch; /* fd is -1 while the link is down */
 	const char *name;
 	bool blocked; /* the last send found no room */
+	bool paused;  /* link_pause */
 	/* One packet; its bytes are gone after the call.  Takes over the
 	 * descriptors: what it keeps it sets to -1, the rest is closed.  May
 	 * close the link. */
@@ -46,6 +47,10 @@ bool link_send_fds(
  * count as link_send's false. */
 enum { LINK_BATCH = 32 };
 size_t link_send_many(struct link *, const struct str *, size_t count);
+/* Reads nothing more until link_resume, so that the peer finds no room; but a
+ * peer that has gone is read to its end all the same.  May be called twice. */
+void link_pause(struct link *);
+void link_resume(struct link *);
 /* Logs a packet that breaks the rules. */
 void link_complain(const struct link *, char type);
 

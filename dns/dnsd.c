@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/address.h"
@@ -40,14 +42,23 @@ static const struct sandbox_rule rules[] = {
 	ALLOW(writev, "libunbound, TCP"),
 	ALLOW(readv, "libunbound, TCP"),
 	ALLOW(getrandom, "random ports and ids"),
+	ALLOW_IF(openat, 3,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+	    "are the new resolvers good? at reload"),
+	ALLOW(fstat, "is that a plain file?"),
+	ALLOW(newfstatat, "fstat of newer libc"),
 };
+
+static const struct sandbox_dir dirs[] = { { .fd = ROLE_FD_CONTROL } };
 
 static const struct sandbox sandbox = { .role = "dnsd",
 	.rules = rules,
 	.rule_count = N_ELEMENTS(rules),
+	.dirs = dirs,
+	.dir_count = N_ELEMENTS(dirs),
 	.connects = true };
 
-enum { QUESTIONS_MAX = 1024, QUESTION_MS = 25 * 1000 };
+enum { QUESTIONS_MAX = 4096, QUESTION_MS = 25 * 1000 };
 
 struct question {
 	bool busy;     /* libunbound still owes its answer */
@@ -56,6 +67,14 @@ struct question {
 	int64_t deadline;
 };
 
+/* An answer that dial had no room for. */
+struct held {
+	struct held *next;
+	size_t n;
+	char bytes[];
+};
+
+static struct held *held_first, **held_last = &held_first;
 static struct question questions[QUESTIONS_MAX];
 static size_t busy_count;
 static int64_t next_deadline = INT64_MAX;
@@ -63,11 +82,24 @@ static bool asker_is_all; /* started with --ask */
 static char packet_bytes[PACKET_MAX];
 
 static void take_question(struct link *, struct packet *, int *, size_t);
+static void dial_has_room(struct link *);
 static void dial_lost(struct link *);
 
-static struct link dial = LINK_DOWN("dial", take_question, NULL, dial_lost);
+static struct link dial =
+    LINK_DOWN("dial", take_question, dial_has_room, dial_lost);
 
 /* ---- answers ---- */
+
+static void
+drop_first(void)
+{
+	struct held *h = held_first;
+
+	held_first = h->next;
+	if (held_first == NULL)
+		held_last = &held_first;
+	free(h);
+}
 
 static void
 dial_lost(struct link *l)
@@ -77,10 +109,51 @@ dial_lost(struct link *l)
 		loop_stop();
 	for (size_t i = 0; i < QUESTIONS_MAX; i++)
 		questions[i].answered = true;
+	while (held_first != NULL)
+		drop_first();
 }
 
-/* dial never leaves answers lying: a full socket means that it is stuck, and
- * its own timer then speaks for us. */
+/* Questions that there is no room for stay with dial, which waits. */
+static void
+pace(void)
+{
+	if (held_first != NULL || busy_count == QUESTIONS_MAX)
+		link_pause(&dial);
+	else
+		link_resume(&dial);
+}
+
+static void
+dial_has_room(struct link *l)
+{
+	while (held_first != NULL) {
+		struct buf b = { .p = held_first->bytes,
+			.n = held_first->n,
+			.cap = held_first->n };
+		if (!link_send(l, &b, -1))
+			return;
+		drop_first();
+	}
+	pace();
+}
+
+static void
+hold(struct str answer)
+{
+	struct held *h = malloc(sizeof(*h) + answer.n);
+
+	if (h == NULL) { /* dial's own timer speaks for us */
+		LOG(WARN, "answer-dropped", F_TEXT("link", dial.name));
+		return;
+	}
+	h->next = NULL;
+	h->n = answer.n;
+	memcpy(h->bytes, answer.p, answer.n);
+	*held_last = h;
+	held_last = &h->next;
+	pace();
+}
+
 static void
 answer(uint32_t key, const struct resolver_result *r)
 {
@@ -93,8 +166,9 @@ answer(uint32_t key, const struct resolver_result *r)
 	packet_u32(&packet, r->answer.ttl);
 	packet_u32(&packet, r->answer.count);
 	buf_put(&packet, r->records);
-	if (!link_send(&dial, &packet, -1) && dial.blocked)
-		LOG(WARN, "answer-dropped", F_TEXT("link", dial.name));
+	if (held_first != NULL ||
+	    (!link_send(&dial, &packet, -1) && dial.blocked))
+		hold(buf_str(&packet));
 }
 
 static void
@@ -118,6 +192,7 @@ on_resolved(void *arg, const struct resolver_result *r)
 	busy_count--;
 	if (!q->answered)
 		answer(q->key, r);
+	pace();
 }
 
 /* ---- questions ---- */
@@ -165,6 +240,7 @@ take_question(struct link *l, struct packet *p, int *fds, size_t nfds)
 		busy_count--;
 		answer_failed(key);
 	}
+	pace();
 }
 
 static void
@@ -175,7 +251,19 @@ on_link(struct str peer, int fd)
 		return;
 	}
 	dial_lost(&dial);
-	(void)link_open(&dial, fd);
+	if (link_open(&dial, fd))
+		pace();
+}
+
+/* start runs a new one, which reads the resolvers; but of wrong ones it would
+ * end, again and again. */
+static void
+on_reload(void)
+{
+	if (resolver_may_begin(ROLE_FD_CONTROL))
+		loop_stop();
+	else
+		LOG(ERROR, "reload", F_TEXT("result", "kept the old settings"));
 }
 
 /* ---- time ---- */
@@ -242,7 +330,9 @@ answer_one(void)
 	loop_init();
 	resolver_init(dirfd);
 	io_close(&dirfd);
-	sandbox_enter(&sandbox);
+	struct sandbox without_dirs = sandbox; /* fd 4 is not ours */
+	without_dirs.dir_count = 0;
+	sandbox_enter(&without_dirs);
 	asker_is_all = true;
 	if (!link_open(&dial, STDIN_FILENO))
 		die(EXITCODE_PERMANENT, "fd 0 is no socket of an asker", 0);
@@ -258,8 +348,7 @@ main(int argc, char **argv)
 		.user = "posternn",
 		.help = help,
 		.on_link = on_link,
-		/* on reload start runs a new one, which reads the resolvers */
-		.on_reload = loop_stop,
+		.on_reload = on_reload,
 	};
 
 	if (argc == 2 && str_eq(str_of(argv[1]), STR("--ask")))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unbound.h>
 #include <unbound-event.h>
 #include "common/clock.h"
@@ -16,6 +17,7 @@
 #include "common/die.h"
 #include "common/io.h"
 #include "common/ip.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/packet.h"
 #include "dns/events.h"
@@ -24,7 +26,7 @@ static const char anchor_path[] = "/usr/share/dns/root.key";
 
 enum {
 	DNS_PORT = 53,
-	SERVERS_MAX = 16,
+	PORTS_MAX = 1024,
 	RESOLV_CONF_MAX = 64 * 1024,
 	TEST_AGAIN_MS =
 	    5 * 60 * 1000,	  /* while the upstream does not validate */
@@ -42,7 +44,7 @@ struct question {
 
 struct servers {
 	size_t count;
-	char text[SERVERS_MAX][64]; /* IP@port */
+	char text[LIMIT_RESOLVERS][64]; /* IP@port */
 };
 
 static struct ub_ctx *plain, *checking;
@@ -87,7 +89,7 @@ add_server(void *arg, struct str line, unsigned number)
 	struct servers *servers = arg;
 
 	(void)number;
-	if (servers->count == SERVERS_MAX)
+	if (servers->count == LIMIT_RESOLVERS)
 		return "more than 16 resolvers";
 	struct buf text = BUF_ON(servers->text[servers->count]);
 	if (!server_parse(str_trim(line), &text) || buf_cstr(&text) == NULL)
@@ -120,6 +122,15 @@ read_resolv_conf(struct servers *servers)
 		if (add_server(servers, str_trim(line), 0) != NULL)
 			LOG(WARN, "resolv-conf-line", F_STR("text", line));
 	}
+}
+
+bool
+resolver_may_begin(int control_dirfd)
+{
+	struct servers servers = { .count = 0 };
+
+	return control_list(control_dirfd, "resolvers", add_server, &servers) ==
+	       0;
 }
 
 static void
@@ -172,6 +183,25 @@ set_option(struct ub_ctx *ctx, const char *name, const char *value)
 	}
 }
 
+/* How many questions are with the resolvers at a time, a port and so a
+ * descriptor each; others wait.  libunbound's own 16 are soon held by domains
+ * whose servers do not answer. */
+static const char *
+questions_out(void)
+{
+	static char text[16];
+	struct buf b = BUF_ON(text);
+	struct rlimit files;
+	uint64_t most = PORTS_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		die(EXITCODE_TEMPORARY, "getrlimit", errno);
+	if (files.rlim_cur / 4 < most) /* two contexts, TCP, and the rest */
+		most = files.rlim_cur / 4;
+	buf_put_u64(&b, most);
+	return buf_cstr(&b);
+}
+
 /* Names that the root does not delegate and that sites serve themselves (RFC
  * 6761, 6762, 8375): the site's resolver is asked, and needs no signature. */
 static const char *const private_zones[] = { "test.", "home.arpa.", "internal.",
@@ -202,6 +232,7 @@ make_context(
 	set_option(ctx, "module-config:", modules);
 	set_option(ctx, "do-not-query-localhost:", "no");
 	set_option(ctx, "edns-buffer-size:", "1232");
+	set_option(ctx, "outgoing-range:", questions_out());
 	set_option(ctx, "msg-cache-size:", "4m");
 	set_option(ctx, "rrset-cache-size:", "8m");
 	set_option(ctx, "cache-max-ttl:", "86400");

@@ -24,6 +24,8 @@ typedef void resolver_done(void *arg, const struct resolver_result *);
 /* Reads control/resolvers or /etc/resolv.conf and the trust anchor, and makes
  * all that libunbound makes late.  Before the sandbox.  Dies (100, 111). */
 void resolver_init(int control_dirfd);
+/* False: control/resolvers is wrong now, and resolver_init would die of it. */
+bool resolver_may_begin(int control_dirfd);
 /* Starts a question.  0; -1: libunbound refused it. */
 int resolver_ask(struct str name, enum answer_type, resolver_done *, void *arg);
 /* Runs the self-test when it is due; ms until it is again, -1: never. */

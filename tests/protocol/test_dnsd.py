@@ -2,14 +2,17 @@
 """postern-dnsd with nsd as its resolver, as in the namespaces of the end-to-end
 test: authoritative, no recursion offered; and with a signed root of our own."""
 import os
+import pathlib
 import shutil
 import socket
+import threading
 import time
 
 import pytest
 
 from dns_world import MX, Dnsd, Nsd, free_port, signed, zone
 from roles import u32
+from suite import wait_for
 
 A, PTR, TXT, AAAA, TLSA = 1, 12, 16, 28, 52
 OK, NO_NAME, NO_RECORD, FAILED, BOGUS = range(5)
@@ -29,6 +32,8 @@ _25._tcp.mx1 IN TLSA 3 1 1 00010203
 
 pytestmark = pytest.mark.skipif(shutil.which("nsd") is None,
                                 reason="nsd is not installed")
+needs_root = pytest.mark.skipif(os.geteuid() != 0,
+                                reason="wants a large receive buffer")
 
 
 def zones(*names):
@@ -116,6 +121,85 @@ def test_silent_resolver_ends_in_time():
             began = time.time()
             assert d.ask("a.example", MX, 40)[:2] == (FAILED, [])
             assert time.time() - began < 30
+
+
+class Slow:
+    """A resolver that knows no name, and says so late; of names that begin
+    with x never."""
+
+    def __init__(self, seconds):
+        self.seconds, self.due, self.over = seconds, [], False
+        so_rcvbufforce = 33
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, so_rcvbufforce, 1 << 24)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.settimeout(0.05)
+        self.thread = threading.Thread(target=self.serve)
+
+    def serve(self):
+        while not self.over:
+            try:
+                q, peer = self.sock.recvfrom(4096)
+                if q[13:14] != b"x":
+                    self.due.append((time.monotonic() + self.seconds, peer, q))
+            except TimeoutError:
+                pass
+            while self.due and self.due[0][0] <= time.monotonic():
+                _, peer, q = self.due.pop(0)
+                end = q.index(b"\0", 12) + 5  # of the question
+                self.sock.sendto(q[:2] + b"\x81\x83\0\1" + bytes(6) +
+                                 q[12:end], peer)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+        self.sock.close()
+
+
+@needs_root
+def test_more_questions_than_it_has_room_for_wait():
+    """As many as dial's requests may have, at a slow resolver: of none it is
+    said that the DNS failed.  Answers that nobody reads now are there later."""
+    count = 6000
+    with Slow(0.2) as slow, \
+            Dnsd(f"127.0.0.1@{slow.sock.getsockname()[1]}") as d:
+        d.dial.settimeout(30)
+        sender = threading.Thread(target=lambda: [
+            d.send(f"n{i}.test", A) for i in range(count)])
+        sender.start()
+        time.sleep(1)
+        answers = [d.answer() for _ in range(count)]
+        sender.join()
+        assert len({key for key, *_ in answers}) == count
+        assert {status for _, status, *_ in answers} == {NO_NAME}
+        assert "answer-dropped" not in d.log()
+
+
+@needs_root
+def test_silent_domains_do_not_stop_the_others():
+    with Slow(0) as slow, \
+            Dnsd(f"127.0.0.1@{slow.sock.getsockname()[1]}") as d:
+        for i in range(200):
+            d.send(f"x{i}.test", MX)
+        began = time.monotonic()
+        assert d.ask("a.test", MX)[0] == NO_NAME
+        assert time.monotonic() - began < 2
+
+
+def test_wrong_resolvers_at_a_reload_change_nothing(dnsd):
+    path = pathlib.Path(dnsd.folder, "resolvers")
+    good = path.read_text()
+    for wrong in ("nonsense\n", "127.0.0.1\n" * 17):
+        path.write_text(wrong)
+        seen = dnsd.log().count("event=reload ")
+        dnsd.channel.send(b"H")
+        wait_for(lambda: dnsd.log().count("event=reload ") > seen, 5, "it")
+        assert dnsd.ask("mx1.test.example", A)[0] == OK
+    path.write_text(good)
 
 
 def test_second_resolver_is_used():
