@@ -25,11 +25,15 @@
 		.name = (n), .kind = CONTROL_LINE, .fallback = (dflt),         \
 		.help = (text)                                                 \
 	}
-#define LIST(n, dflt, text)                                                    \
+#define LIST(n, dflt, text) LIST_OF(n, dflt, SIZE_MAX, text)
+/* of so many lines at most */
+#define LIST_OF(n, dflt, most, text)                                           \
 	{                                                                      \
 		.name = (n), .kind = CONTROL_LIST, .fallback = (dflt),         \
-		.help = (text)                                                 \
+		.max = (most), .help = (text)                                  \
 	}
+
+enum { TOLD_MAX = 20 }; /* mistakes of a list in the log; check tells all */
 
 const struct control_setting control_settings[] = {
 	LINE("me", NULL, "this host's name; default: the system's"),
@@ -42,7 +46,8 @@ const struct control_setting control_settings[] = {
 	LIST("smtproutes", "", "domain:host:port in place of the MX"),
 	LIST("destinations", "",
 	    "limits of hosts: name connections=N messages=N rate=N/hour"),
-	LIST("relayclients", "", "networks that may send to anywhere"),
+	LIST_OF("relayclients", "", LIMIT_NETWORKS,
+	    "networks that may send to anywhere"),
 	LINE("postmaster", NULL, "gets double bounces; default: postmaster@me"),
 	/* smtpd and listen */
 	LIST("smtplisten", "0.0.0.0:25\n[::]:25\n", "addresses of SMTP"),
@@ -54,13 +59,13 @@ const struct control_setting control_settings[] = {
 	    "seconds that an SMTP client may stay silent"),
 	NUMBER("timeoutpop3", "600", 1, 86400,
 	    "seconds that a POP3 client may stay silent"),
-	NUMBER(
-	    "concurrencyincoming", "1000", 1, 60000, "SMTP sessions at a time"),
+	NUMBER("concurrencyincoming", "1000", 1, LIMIT_INCOMING,
+	    "SMTP sessions at a time"),
 	NUMBER(
 	    "concurrencypop3", "500", 1, LIMIT_POP3, "POP3 sessions at a time"),
-	NUMBER("concurrencyperip", "250", 1, 60000,
+	NUMBER("concurrencyperip", "250", 1, LIMIT_INCOMING,
 	    "sessions at a time from one address"),
-	NUMBER("concurrencyper64", "500", 1, 60000,
+	NUMBER("concurrencyper64", "500", 1, LIMIT_INCOMING,
 	    "sessions at a time from one IPv6 /64"),
 	/* a program before the queue */
 	LINE("filter", "", "program before the queue; see postern-filter(8)"),
@@ -109,8 +114,9 @@ const struct control_setting control_settings[] = {
 	    "most seconds to wait for a remote server"),
 	NUMBER("strict7bit", "0", 0, 1,
 	    "1: bounce 8-bit mail that the next hop does not take"),
-	LIST("dialrefuse", "", "networks never connected to"),
-	LIST("resolvers", NULL,
+	LIST_OF(
+	    "dialrefuse", "", LIMIT_NETWORKS, "networks never connected to"),
+	LIST_OF("resolvers", NULL, LIMIT_RESOLVERS,
 	    "DNS servers, IP or IP@port; default: resolv.conf"),
 	NUMBER("extensions", "0", 0, 1,
 	    "1: user-anything is accepted for a system user"),
@@ -276,15 +282,27 @@ control_line(int dirfd, const char *name, struct buf *out)
 }
 
 static int
-each_line(const char *name, struct str rest,
+too_many_lines(const char *name, unsigned number, uint64_t most)
+{
+	char why[96];
+	struct buf w = BUF_ON(why);
+	buf_puts(&w, "is one line too many: write at most ");
+	buf_put_u64(&w, most);
+	return control_complain(name, number, buf_cstr(&w));
+}
+
+static int
+each_line(const char *name, struct str rest, uint64_t most,
     const char *(*each)(void *arg, struct str line, unsigned number), void *arg)
 {
 	struct str line;
-	int result = 0;
+	uint64_t count = 0, mistakes = 0;
 	for (unsigned number = 1; str_line(&rest, &line); number++) {
 		line = str_trim(line);
 		if (line.n == 0 || line.p[0] == '#')
 			continue;
+		if (++count > most)
+			return too_many_lines(name, number, most);
 		const char *wrong = NULL;
 		if (line.n > CONTROL_LINE_MAX)
 			wrong =
@@ -294,10 +312,15 @@ each_line(const char *name, struct str rest,
 			    "holds a NUL byte: write it anew, as plain text";
 		else
 			wrong = each(arg, line, number);
-		if (wrong != NULL)
-			result = control_complain(name, number, wrong);
+		if (wrong == NULL)
+			continue;
+		if (++mistakes <= TOLD_MAX || on_mistake != NULL)
+			control_complain(name, number, wrong);
 	}
-	return result;
+	if (mistakes > TOLD_MAX && on_mistake == NULL)
+		control_complain(
+		    name, 0, "has more mistakes: postern check shows them all");
+	return mistakes > 0 ? -1 : 0;
 }
 
 static int
@@ -305,14 +328,15 @@ default_list(int dirfd, const struct control_setting *s,
     const char *(*each)(void *arg, struct str line, unsigned number), void *arg)
 {
 	if (s->fallback != NULL)
-		return each_line(s->name, str_of(s->fallback), each, arg);
+		return each_line(
+		    s->name, str_of(s->fallback), s->max, each, arg);
 	if (strcmp(s->name, "locals") != 0)
 		return 0;
 	char text[CONTROL_LINE_MAX];
 	struct buf me = BUF_ON(text);
 	if (control_line(dirfd, "me", &me) < 0)
 		return -1;
-	return each_line("me", buf_str(&me), each, arg);
+	return each_line("me", buf_str(&me), s->max, each, arg);
 }
 
 int
@@ -343,8 +367,8 @@ control_list(int dirfd, const char *name,
 			unreadable(name, errno);
 		else
 			result = each_line(name,
-			    (struct str){ .p = text, .n = (size_t)n }, each,
-			    arg);
+			    (struct str){ .p = text, .n = (size_t)n }, s->max,
+			    each, arg);
 		free(text);
 	}
 	close(fd);

@@ -20,7 +20,7 @@ struct control_setting {
 	const char *name;
 	enum control_kind kind;
 	const char *fallback; /* default; NULL: none (see help) */
-	uint64_t min, max;    /* of numbers */
+	uint64_t min, max;    /* of numbers; max lines of a list */
 	const char *help;     /* one line, unit included */
 };
 
@@ -48,7 +48,7 @@ int control_number(int dirfd, const char *name, uint64_t *v);
 int control_line(int dirfd, const char *name, struct buf *out);
 /* Calls each(arg, line, number) for every line of a CONTROL_LIST that is not
  * empty or a comment; each returns NULL or what is wrong with the line.  A
- * missing file is the default, by lines. */
+ * missing file is the default, by lines.  The log has the first 20 mistakes. */
 int control_list(int dirfd, const char *name,
     const char *(*each)(void *arg, struct str line, unsigned number),
     void *arg);

@@ -9,16 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/control.h"
+#include "common/limits.h"
 #include "common/log.h"
 
-enum { OWN_MAX = 1024, REFUSED_MAX = 1024 };
+enum { OWN_MAX = 1024 };
 
 struct dialconf {
 	struct walk_world world;
 	struct routes *routes;
 	int64_t connect_ms;
 	char me[CONTROL_LINE_MAX], helo[CONTROL_LINE_MAX];
-	struct ip_net refused[REFUSED_MAX];
+	struct ip_net refused[LIMIT_NETWORKS]; /* control.c takes no more */
 };
 
 static struct ip own[OWN_MAX];
@@ -57,8 +58,6 @@ take_network(void *arg, struct str line, unsigned number)
 	struct dialconf *conf = arg;
 
 	(void)number;
-	if (conf->world.refused_count == REFUSED_MAX)
-		return "more than 1024 networks";
 	if (!ip_net_parse(
 		str_trim(line), &conf->refused[conf->world.refused_count]))
 		return "not a network";

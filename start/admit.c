@@ -9,14 +9,15 @@
 #include <unistd.h>
 #include "common/control.h"
 #include "common/die.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "start/limit.h"
 
-enum {
-	SESSIONS_MAX = 60000, /* a descriptor each */
-	SPARE_FILES = 64      /* everything else that is open */
-};
+/* A session is a descriptor here, and in queued and userd, which have as many;
+ * there those of the other service, files, and callers of this host come to
+ * it. */
+enum { FILES_A_SESSION = 3 };
 
 struct session {
 	struct watch life;
@@ -28,7 +29,7 @@ struct config {
 	struct limits limits;
 	bool filters;
 	size_t net_count;
-	struct ip_net nets[ADMIT_NETS];
+	struct ip_net nets[LIMIT_NETWORKS]; /* control.c takes no more */
 };
 
 static struct config configs[2], *config = &configs[0];
@@ -44,13 +45,23 @@ on_net(void *arg, struct str line, unsigned number)
 	struct config *c = arg;
 
 	(void)number;
-	if (c->net_count == ADMIT_NETS)
-		return "more than 1024 networks";
 	if (!ip_net_parse(line, &c->nets[c->net_count]))
 		return "write a network as 192.0.2.0/24, 192.0.2. or "
 		       "2001:db8::/32";
 	c->net_count++;
 	return NULL;
+}
+
+/* Once for each number. */
+static void
+compare_with_files(void)
+{
+	if (session_max == 0 || config->limits.total <= session_max)
+		return;
+	LOG(WARN, "few-descriptors",
+	    F_NUM("limit", session_max * FILES_A_SESSION),
+	    F_NUM("sessions", session_max),
+	    F_NUM("wanted", config->limits.total));
 }
 
 int
@@ -74,6 +85,7 @@ admit_configure(int control_dirfd, bool is_smtp)
 		return -1;
 	fresh->filters = buf_str(&filter).n > 0;
 	config = fresh;
+	compare_with_files();
 	return 0;
 }
 
@@ -102,11 +114,10 @@ admit_init(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || getentropy(&seed, 8) < 0)
 		die(EXITCODE_TEMPORARY, "start-up", errno);
-	session_max = SESSIONS_MAX;
-	if (r.rlim_cur < SESSIONS_MAX + SPARE_FILES)
-		session_max = r.rlim_cur > SPARE_FILES
-				  ? (size_t)r.rlim_cur - SPARE_FILES
-				  : 1;
+	session_max = LIMIT_INCOMING;
+	if (r.rlim_cur / FILES_A_SESSION < session_max)
+		session_max = (size_t)r.rlim_cur / FILES_A_SESSION;
+	compare_with_files();
 	/* touched only as far as there are sessions */
 	sessions = calloc(session_max, sizeof(*sessions));
 	limit = limit_new(session_max, seed);

@@ -6,8 +6,6 @@
 
 #include "common/ip.h"
 
-enum { ADMIT_NETS = 1024 };
-
 /* Reads the limits and control/relayclients, all or nothing.  0; -1: what was
  * wrong is logged, and the old settings stay. */
 int admit_configure(int control_dirfd, bool is_smtp);

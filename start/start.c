@@ -14,10 +14,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "common/args.h"
 #include "common/control.h"
 #include "common/die.h"
+#include "common/layout.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "start/accounts.h"
@@ -51,11 +53,46 @@ args_parse(int argc, char **argv)
 	return NULL;
 }
 
+static const char *
+any_line(void *arg, struct str line, unsigned number)
+{
+	(void)arg;
+	(void)line;
+	(void)number;
+	return NULL; /* its meaning is for those who use it */
+}
+
+/* We are root; they are not, unless all of us are one user. */
+static bool
+roles_may_read(const char *name)
+{
+	struct stat st;
+
+	if (geteuid() != 0 ||
+	    fstatat(family.control_dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (st.st_mode & S_IROTH) != 0)
+		return true;
+	return control_complain(name, 0,
+		   "cannot be read by the roles' users: chmod 644") == 0;
+}
+
+static bool
+roles_may_look(void)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || fstat(family.control_dirfd, &st) < 0 ||
+	    (st.st_mode & S_IXOTH) != 0)
+		return true;
+	return control_complain(layout_path(LAYOUT_CONTROL), 0,
+		   "cannot be searched by the roles' users: chmod 755") == 0;
+}
+
 /* SIGHUP: nobody is told of a configuration that holds nonsense. */
 static bool
 config_is_sound(void)
 {
-	bool sound = true;
+	bool sound = roles_may_look();
 
 	for (size_t i = 0; i < control_setting_count; i++) {
 		const struct control_setting *s = &control_settings[i];
@@ -69,7 +106,10 @@ config_is_sound(void)
 			    family.control_dirfd, s->name, &number);
 		else if (s->kind == CONTROL_LINE)
 			r = control_line(family.control_dirfd, s->name, &line);
-		sound = sound && r == 0;
+		else
+			r = control_list(
+			    family.control_dirfd, s->name, any_line, NULL);
+		sound = sound && r == 0 && roles_may_read(s->name);
 	}
 	return sound;
 }

@@ -181,7 +181,7 @@ def settings():
     limits = (TOP / "common/limits.h").read_text()
     for name, value in re.findall(r"\b(LIMIT_\w+) = (\d+)", limits):
         table = re.sub(rf"\b{name}\b", value, table)
-    for kind, inner in re.findall(r"\b(NUMBER|LINE|LIST)\(((?:[^()\"]|\"(?:[^\"\\]|\\.)*\")*)\)",
+    for kind, inner in re.findall(r"\b(NUMBER|LINE|LIST|LIST_OF)\(((?:[^()\"]|\"(?:[^\"\\]|\\.)*\")*)\)",
                                   table):
         parts = re.findall(r"\"(?:[^\"\\]|\\.)*\"|[^,\s]+", inner)
         values = [None if p == "NULL" else
@@ -192,7 +192,8 @@ def settings():
                          for v in split_range(inner))
             yield values[0], kind, values[1], low, high, values[-1]
         else:
-            yield values[0], kind, values[1], 0, 0, values[-1]
+            high = values[2] if kind == "LIST_OF" else 0
+            yield values[0], kind[:4], values[1], 0, high, values[-1]
 
 
 def split_range(inner):
@@ -221,7 +222,8 @@ def check_settings():
                 shown = behind[0].replace("the system's", "the system's name")
             else:
                 shown = " and ".join(default.split()) or "empty"
-            want = f"A {kind.lower()}, default {shown}."
+            most = f" of at most {high} lines" if high else ""
+            want = f"A {kind.lower()}{most}, default {shown}."
         if told.get(name) != want:
             mind(page, f"{name}: wants \"{want}\"")
     if not table:

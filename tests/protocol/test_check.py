@@ -381,6 +381,19 @@ def test_files_of_the_wrong_kind(folder, control):
             place, found)
 
 
+@pytest.mark.parametrize("name, most", [
+    ("relayclients", 1024), ("dialrefuse", 1024), ("resolvers", 16)])
+def test_more_lines_than_the_roles_take(folder, control, name, most):
+    write(control, {name: "# all different\n" + "".join(
+        f"192.0.{i // 256}.{i % 256}\n" for i in range(most))})
+    assert findings(folder, control) == []
+    with open(control / name, "a") as f:
+        f.write("192.0.9.1\n192.0.9.2\n")
+    assert findings(folder, control) == [(
+        f"{name}:{most + 2}", M,
+        f"is one line too many: write at most {most}")]
+
+
 def test_modes(folder, control):
     (control / "me").chmod(0o600)
     (control / "locals").chmod(0o666)

@@ -28,10 +28,10 @@ class Listen(Role):
     """With all links made; names of the far ends: queued userd template."""
 
     def __init__(self, service="smtp", control=None, addresses=("127.0.0.1",),
-                 linked=True):
+                 linked=True, prefix=()):
         self.sockets = [door(a) for a in addresses]
         super().__init__("postern-listen", control, args=[service],
-                         doors=self.sockets)
+                         doors=self.sockets, prefix=prefix)
         self.service, self.linked = service, linked
         self.names = ["userd", "popup"] if service == "pop3" else [
             "queued", "userd", "smtpd"]
@@ -284,6 +284,43 @@ def test_reload_is_all_or_nothing():
             close(role.session())
         close(first)
         a.close()
+
+
+def test_few_descriptors_are_few_sessions():
+    """queued and userd have no more than listen, and not for sessions alone."""
+    with Listen(prefix=["prlimit", "--nofile=60"]) as role:
+        assert "few-descriptors limit=60 sessions=20 wanted=1000" in role.log()
+        clients, sessions = [], []
+        for _ in range(20):
+            clients.append(role.connect())
+            sessions.append(role.session())
+        with role.connect() as c:
+            assert c.recv(9).startswith(b"421")
+        close(sessions.pop())
+        with role.connect():
+            close(role.session())
+        for c in clients:
+            c.close()
+        for s in sessions:
+            close(s)
+
+
+def test_a_list_of_mistakes_does_not_fill_the_log():
+    with Listen() as role:
+        for text, first, last in (
+                ("here\n" * 1000, 'line=1 what="write a network',
+                 'line=0 what="has more mistakes: postern check shows them'),
+                ("10.0.0.1\n" * 5000, 'line=1025 what="is one line too many: write at '
+                 'most 1024"', "")):
+            with open(os.path.join(role.folder, "relayclients"), "w") as f:
+                f.write(text)
+            before = len(role.log())
+            role.channel.send(b"H")
+            wait_for(lambda: first in role.log()[before:] and
+                     last in role.log()[before:], 5, "its lines")
+            time.sleep(0.1)
+            assert role.log()[before:].count("config-error") == (
+                21 if last else 1)
 
 
 def test_finish_ends_it():

@@ -133,6 +133,24 @@ def test_reload_changes_settings_all_or_nothing(suite):
     wait_for(lambda: size_offered() == "52428800", 5, "the default")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's roles are it")
+def test_settings_that_only_root_can_read_change_nothing(suite):
+    """Roles that begin anew at a reload would end at once, for good."""
+    folder = pathlib.Path(suite.folder, "etc/postern")
+    for path in (folder / "me", folder / "rcpthosts", folder):
+        there, mode = path.exists(), path.stat().st_mode if path.exists() else 0
+        if not there:
+            path.touch()
+        path.chmod(0o700 if path == folder else 0o600)
+        n, roles = suite.log().count("reload-refused"), suite.roles()
+        os.kill(roles["start"], signal.SIGHUP)
+        wait_for(lambda: suite.log().count("reload-refused") > n, 5, path)
+        assert f"event=config-error file={path if path == folder else path.name}" in suite.log()
+        assert suite.roles() == roles
+        path.chmod(mode) if there else path.unlink()
+    check_mail_flows(suite)
+
+
 def test_status_show_check_sandbox(suite):
     # the reload of the test before may still be starting roles
     wait_for(lambda: suite.postern("status", check=False).returncode == 0, 10,
