@@ -22,7 +22,10 @@ static const char bad_recipient[] = "5.1.3 Bad recipient address";
 static const char too_many[] = "4.5.3 Too many recipients";
 static const char incomplete[] = "5.5.1 Message without sender or recipient";
 
-enum { ROOM_FIRST = 512 /* of recipients; doubles */ };
+enum {
+	ROOM_FIRST = 512,     /* of recipients; doubles */
+	MEMORY_KEPT = 1 << 20 /* for what is read ahead: no message has it */
+};
 
 static uint64_t in_use, memory_limit, body_limit;
 static struct arrivals arrivals;
@@ -82,6 +85,10 @@ message_drop(char *p, size_t n)
 static bool
 count(struct message *m, size_t n)
 {
+	if (m->counted + n > memory_limit - MEMORY_KEPT) {
+		message_refuse(m, 'D', too_large); /* however often it comes */
+		return false;
+	}
 	bool taken = take(n);
 
 	/* m itself may have had to give way */

@@ -75,20 +75,44 @@ alone_check(struct check *c)
 /* ---- beside the machine ---- */
 
 static void
-memory_check(struct check *c)
+memory_check(struct check *c, const char *setting)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
 	long size = sysconf(_SC_PAGESIZE);
-	uint64_t mb = number("queuememorymb", 0);
+	uint64_t mb = number(setting, 0);
 
 	if (pages < 0 || size < 0)
 		return;
 	uint64_t have = (uint64_t)pages * (uint64_t)size >> 20;
 	if (mb > have)
-		check_say(c, CHECK_MISTAKE, "queuememorymb", 1,
+		check_say(c, CHECK_MISTAKE, setting, 1,
 		    "%" PRIu64 " MiB are more than this machine's %" PRIu64
 		    ": write at most a quarter of that",
 		    mb, have);
+}
+
+/* Without a program the memory is nobody's.  postern-filter(8) keeps 1 MiB of
+ * it free of messages. */
+static void
+filter_check(struct check *c)
+{
+	char text[CONTROL_LINE_MAX];
+	struct buf line = BUF_ON(text);
+	uint64_t room = (number("filtermemorymb", 1 << 20) - 1) << 20;
+	uint64_t largest = number("databytes", 1);
+
+	if (control_line(control_dir, "filter", &line) < 0 || line.n == 0)
+		return;
+	memory_check(c, "filtermemorymb");
+	if (largest > room || largest == 0)
+		check_say(c, CHECK_WARNING,
+		    is_set("filtermemorymb") ? "filtermemorymb" : "databytes",
+		    1,
+		    "no message over %" PRIu64
+		    " bytes gets through the filter, "
+		    "though databytes allows more: write a larger "
+		    "filtermemorymb, or smaller databytes",
+		    room);
 }
 
 static void
@@ -136,7 +160,8 @@ check_numbers(struct check *c, int dir)
 	order_check(c, "concurrencyperip", "concurrencyincoming");
 	order_check(c, "concurrencyperip", "concurrencyper64");
 	order_check(c, "timeoutconnect", "timeoutremote");
-	memory_check(c);
+	memory_check(c, "queuememorymb");
+	filter_check(c);
 	disk_check(c);
 	control_on_mistake(NULL);
 }

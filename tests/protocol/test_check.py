@@ -381,6 +381,15 @@ def test_files_of_the_wrong_kind(folder, control):
             place, found)
 
 
+def test_a_filter_with_too_little_memory(folder, control):
+    write(control, {"databytes": "9000000\n", "filtermemorymb": "8\n"})
+    assert findings(folder, control) == []
+    write(control, {"filter": "/bin/true\n"})
+    (place, kind, text), = findings(folder, control)
+    assert (place, kind) == ("filtermemorymb:1", W)
+    assert text.startswith("no message over 7340032 bytes gets through")
+
+
 @pytest.mark.parametrize("name, most", [
     ("relayclients", 1024), ("dialrefuse", 1024), ("resolvers", 16)])
 def test_more_lines_than_the_roles_take(folder, control, name, most):

@@ -193,6 +193,17 @@ def test_memory_is_bounded_and_comes_back(world):
     assert s.answer() == ("K", ID)
 
 
+def test_larger_than_all_its_memory_is_refused_for_good():
+    """Its sender would try for days."""
+    with Filter(filtermemorymb="8", databytes="0") as f:
+        s = f.session()
+        s.send(frame("F", "a@b.c") + frame("T", "bob@tester.example") +
+               frame("B", b"x" * 16000) * 600 + frame("C"))
+        assert s.answer()[0] == "D"
+        s.send(message("a@b.c", ["bob@tester.example"], b"small\n"))
+        assert s.answer() == ("K", ID)
+
+
 def test_who_dawdles_gives_way(world):
     half = frame("F", "a@b.c") + frame("T", "bob@tester.example") + \
         frame("B", b"x" * 16000) * 250
