@@ -93,6 +93,13 @@ class Suite:
         rows = [r.split() for r in pathlib.Path(path).read_text().splitlines()]
         return {r[0]: int(r[1]) for r in rows if r and int(r[1]) > 0}
 
+    def is_back(self, role, old):
+        """Whether another process than old plays the role, and is ready."""
+        path = os.path.join(self.folder, "run/postern/roles")
+        row = re.search(rf"^{role} (\d+) \S+ \d+ (\w+)",
+                        pathlib.Path(path).read_text(), re.M)
+        return int(row[1]) not in (0, old) and row[2] == "ready"
+
     def postern(self, *args, check=True, **kw):
         done = subprocess.run(
             [*self.prefix, str(self.programs / "postern"), *args],

@@ -30,11 +30,11 @@ def see_instead(path, place):
 
 
 class Become(Started):
-    """A running postern-become with a mail directory of its own; passwd: a
-    file that it has in place of /etc/passwd."""
+    """A running postern-become with a mail directory of its own; etc: a folder
+    that it has in place of /etc."""
 
-    def __init__(self, mail=None, passwd=None):
-        self.given_mail, self.passwd = mail, passwd
+    def __init__(self, mail=None, etc=None):
+        self.given_mail, self.etc = mail, etc
         self.links = []
 
     def __enter__(self):
@@ -53,8 +53,8 @@ class Become(Started):
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def wire():
-            if self.passwd:
-                see_instead(self.passwd, "/etc/passwd")
+            if self.etc:
+                see_instead(self.etc, "/etc")
             lay_descriptors({3: far.fileno(), 4: fds[0], 5: fds[1]})
 
         self.process = subprocess.Popen(

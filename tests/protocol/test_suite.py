@@ -77,13 +77,7 @@ def test_a_killed_role_is_back_within_a_second(suite, role):
         old = suite.roles()[role]
         os.kill(old, signal.SIGKILL)
         begun = time.monotonic()
-
-        def back():
-            text = open(f"{suite.folder}/run/postern/roles").read()
-            row = re.search(rf"^{role} (\d+) \S+ \d+ (\w+)", text, re.M)
-            return int(row[1]) not in (0, old) and row[2] == "ready"
-
-        wait_for(back, 5, role)
+        wait_for(lambda: suite.is_back(role, old), 5, role)
         return time.monotonic() - begun
 
     assert any(took() < 1 for _ in range(3))  # the machine may stall, too

@@ -222,7 +222,7 @@ def test_a_forbidden_call_ends_the_role_and_start_brings_it_back(suite):
              "the log line")
     line = [l for l in suite.log().splitlines() if "forbidden-call" in l][-1]
     assert "syscall=41" in line and "qmgr" in line
-    wait_for(lambda: suite.roles().get("qmgr", old) != old, 5, "a new qmgr")
+    wait_for(lambda: suite.is_back("qmgr", old), 5, "a new qmgr")
 
 
 def test_table_shows_every_role(suite):
