@@ -89,16 +89,18 @@ def one(suite, what, **kw):
         c.close()
 
 
-def of_filter(word):
-    """Pids of processes with that word in their command line."""
+def of_filter(suite, word):
+    """Pids of this suite's processes with that word in their command line."""
+    ours = f"POSTERN_ROOT={suite.folder}".encode()
     found = []
     for p in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if word.encode() in p.read_bytes():
+            if word.encode() in p.read_bytes() and ours in \
+                    p.with_name("environ").read_bytes().split(b"\0"):
                 found.append(int(p.parts[2]))
         except OSError:
             pass
-    return [p for p in found if p != os.getpid()]
+    return found
 
 
 def keeper(suite):
@@ -211,14 +213,14 @@ def test_hanging_costs_its_message_only(suite):
         begun = time.monotonic()
         hangs = [pool.submit(one, suite, "sleep 1234; exit 0")
                  for _ in range(3)]
-        wait_for(lambda: of_filter("sleep\x001234"), 10, "a program")
+        wait_for(lambda: of_filter(suite, "sleep\x001234"), 10, "a program")
         for _ in range(5):
             assert one(suite, PASS)[0] == 250
         assert time.monotonic() - begun < TIMEOUT
         assert [h.result()[0] for h in hangs] == [451] * 3
         assert time.monotonic() - begun >= TIMEOUT - 0.5
     suite.wait_log('result=trouble took=\\d+ why="took too long"')
-    assert not of_filter("sleep\x001234")
+    assert not of_filter(suite, "sleep\x001234")
 
 
 def test_who_waits_too_long_for_a_place(suite):
@@ -228,7 +230,7 @@ def test_who_waits_too_long_for_a_place(suite):
                  for _ in range(9)]
         got = [h.result() for h in hangs]
     assert {g[0] for g in got} == {451}
-    assert not of_filter("sleep\x001235")
+    assert not of_filter(suite, "sleep\x001235")
 
 
 @pytest.mark.parametrize("what", [
@@ -237,7 +239,7 @@ def test_who_waits_too_long_for_a_place(suite):
     " exit 31"])
 def test_what_is_left_behind_dies(suite, what):
     assert one(suite, what)[0] == 550
-    assert not of_filter("sleep\x001236")
+    assert not of_filter(suite, "sleep\x001236")
 
 
 @pytest.mark.parametrize("bomb", [
@@ -247,7 +249,7 @@ def test_fork_bomb(suite, bomb):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         bombed = pool.submit(one, suite, bomb)
         assert bombed.result()[0] == 451
-    assert not of_filter("sleep\x001237")
+    assert not of_filter(suite, "sleep\x001237")
     wait_for(lambda: not children(keeper(suite)), 5, "the end of supervisors")
     assert one(suite, PASS)[0] == 250
 
@@ -258,7 +260,7 @@ def test_too_many_processes(suite):
     assert one(suite, "for i in $(seq 80); do sleep 1238 & done; wait")[0] == 451
     assert time.monotonic() - begun < TIMEOUT
     suite.wait_log('result=trouble took=\\d+ why="too many processes"')
-    assert not of_filter("sleep\x001238")
+    assert not of_filter(suite, "sleep\x001238")
 
 
 def test_programs_of_two_messages_cannot_reach_each_other(suite):
@@ -266,7 +268,7 @@ def test_programs_of_two_messages_cannot_reach_each_other(suite):
         pytest.skip("one user's processes without Landlock's help")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         victim = pool.submit(one, suite, "sleep 1.238; exit 31")
-        pid, = wait_for(lambda: of_filter("sleep\x001.238"), 5, "a victim")
+        pid, = wait_for(lambda: of_filter(suite, "sleep\x001.238"), 5, "a victim")
         code, text = one(suite, f"kill -9 {pid} || echo D5.7.1 $? >&4; exit 1")
         assert (code, text) == (550, "5.7.1 1")
         assert one(suite, f"cat /proc/{pid}/environ >/dev/null && exit 0;"
@@ -303,7 +305,7 @@ def test_kill_of_each_process_below_keeper(suite, which):
             what = "sleep 1.1239 | \"$QMAILQUEUE\" --timeout 777 1<&1"
             word = "--timeout\x00777"
         answer = pool.submit(one, suite, what)
-        pid = wait_for(lambda: of_filter(word), 5, "the program")[0]
+        pid = wait_for(lambda: of_filter(suite, word), 5, "the program")[0]
         if which != "queue":
             supervisor = wait_for(lambda: children(keeper(suite)), 5,
                                   "a supervisor")[0]
@@ -311,7 +313,7 @@ def test_kill_of_each_process_below_keeper(suite, which):
                 children(supervisor)[0]
         os.kill(pid, signal.SIGKILL)
         assert answer.result()[0] == 451
-    wait_for(lambda: not of_filter(word), 5, "the end of all")
+    wait_for(lambda: not of_filter(suite, word), 5, "the end of all")
     assert one(suite, PASS)[0] == 250
 
 
@@ -327,10 +329,10 @@ def test_kill_of_the_role(suite, which):
             except smtplib.SMTPServerDisconnected:
                 return 421
         answer = pool.submit(try_it)
-        wait_for(lambda: of_filter("sleep\x001240"), 5, "the program")
+        wait_for(lambda: of_filter(suite, "sleep\x001240"), 5, "the program")
         os.kill(role if which == "role" else keeper(suite), signal.SIGKILL)
         assert answer.result() == 421
-    wait_for(lambda: not of_filter("sleep\x001240"), 5, "its end")
+    wait_for(lambda: not of_filter(suite, "sleep\x001240"), 5, "its end")
     wait_for(lambda: suite.roles().get("filter", role) != role, 5, "a new one")
     assert one(suite, PASS)[0] == 250
 
@@ -340,8 +342,8 @@ def test_queued_dies_while_a_program_hands_it_a_message(suite):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         answer = pool.submit(one, suite, "{ echo Subject: x; sleep 1.1243; } |"
                              " \"$QMAILQUEUE\" --timeout 778 1<&1")
-        wait_for(lambda: of_filter("--timeout\x00778"), 5, "the program")
-        wait_for(lambda: of_filter("sleep\x001.1243"), 5, "its input")
+        wait_for(lambda: of_filter(suite, "--timeout\x00778"), 5, "the program")
+        wait_for(lambda: of_filter(suite, "sleep\x001.1243"), 5, "its input")
         os.kill(queued, signal.SIGKILL)
         assert answer.result()[0] == 451
     wait_for(lambda: suite.roles().get("queued", queued) != queued, 5,
