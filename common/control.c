@@ -108,7 +108,7 @@ const struct control_setting control_settings[] = {
 	    "bytes of a user that wait in the drop box, at most"),
 	/* sending */
 	LINE("helohost", NULL, "name said in EHLO; default: me"),
-	NUMBER("timeoutconnect", "60", 1, 3600,
+	NUMBER("timeoutconnect", "60", 1, LIMIT_CONNECT_S,
 	    "seconds to wait for a connection"),
 	NUMBER("timeoutremote", "1200", 1, 86400,
 	    "most seconds to wait for a remote server"),

@@ -27,6 +27,7 @@ enum {
 	LIMIT_REMOTES = 1000,	/* concurrencyremote */
 	LIMIT_POP3 = 5000,	/* concurrencypop3 */
 	LIMIT_INCOMING = 20000, /* concurrencyincoming, and of one address */
+	LIMIT_CONNECT_S = 900,	/* timeoutconnect; of all addresses of a host */
 	LIMIT_NETWORKS = 1024,	/* relayclients, dialrefuse */
 	LIMIT_RESOLVERS = 16,
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */

@@ -219,8 +219,10 @@ check_users(struct check *c, int control_dir)
 
 	current = c;
 	me = BUF_ON(me_text);
+	control_on_mistake(check_ignore); /* check_settings has told */
 	if (control_line(control_dir, "me", &me) < 0)
-		buf_puts(&me, "localhost"); /* check_settings has told */
+		buf_puts(&me, "localhost");
+	control_on_mistake(NULL);
 	users_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (users_dir < 0) {
 		if (errno != ENOENT) /* check_places has told */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "common/clock.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "send/deadhosts.h"
 #include "send/pending.h"
@@ -17,7 +18,7 @@
 enum {
 	DNS_MS = 90 * 1000,  /* for all answers that one step waits for */
 	LINK_MS = 15 * 1000, /* for a neighbour that is being restarted */
-	REQUEST_MS = 15 * 60 * 1000
+	REQUEST_MS = LIMIT_CONNECT_S * 1000
 };
 
 static struct request_links *links;

@@ -35,6 +35,7 @@ struct config {
 static struct config configs[2], *config = &configs[0];
 static struct limit *limit;
 static struct session *sessions, *free_session;
+static uint64_t files;
 static size_t session_max, session_used; /* those after it: never used */
 
 /* ---- settings ---- */
@@ -58,8 +59,7 @@ compare_with_files(void)
 {
 	if (session_max == 0 || config->limits.total <= session_max)
 		return;
-	LOG(WARN, "few-descriptors",
-	    F_NUM("limit", session_max * FILES_A_SESSION),
+	LOG(WARN, "few-descriptors", F_NUM("limit", files),
 	    F_NUM("sessions", session_max),
 	    F_NUM("wanted", config->limits.total));
 }
@@ -114,9 +114,10 @@ admit_init(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || getentropy(&seed, 8) < 0)
 		die(EXITCODE_TEMPORARY, "start-up", errno);
+	files = r.rlim_cur;
 	session_max = LIMIT_INCOMING;
-	if (r.rlim_cur / FILES_A_SESSION < session_max)
-		session_max = (size_t)r.rlim_cur / FILES_A_SESSION;
+	if (files / FILES_A_SESSION < session_max)
+		session_max = (size_t)(files / FILES_A_SESSION);
 	compare_with_files();
 	/* touched only as far as there are sessions */
 	sessions = calloc(session_max, sizeof(*sessions));

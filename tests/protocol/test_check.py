@@ -364,6 +364,7 @@ def test_files_of_the_wrong_kind(folder, control):
     (control / "relayclients").write_bytes(b"10.0.0.0/8\0\n")
     (control / "smtproutes").write_bytes(b"#" + b"x" * (4 << 20))
     (control / "bouncehost").write_bytes(b"x" * 2000)
+    (control / "me").write_bytes(b"x" * 70000)
     os.mkfifo(control / "destinations")
     write(control, {"users/aliases": "a@example.org: b\0\n",
                     "users/relayrcpts": "x" * 17000})
@@ -373,6 +374,7 @@ def test_files_of_the_wrong_kind(folder, control):
             ("rcpthosts", "is a symbolic link, which is not followed: put"),
             ("relayclients:1", "holds a NUL byte: write it anew"),
             ("smtproutes", "is larger than 4 MiB: take out"),
+            ("me:1", "is longer than 1024 bytes: write a shorter"),
             ("bouncehost:1", "is longer than 1024 bytes: write a shorter"),
             ("destinations", "is no plain file"),
             ("users/aliases:1", "holds a NUL byte: write it anew"),

@@ -288,8 +288,8 @@ def test_reload_is_all_or_nothing():
 
 def test_few_descriptors_are_few_sessions():
     """queued and userd have no more than listen, and not for sessions alone."""
-    with Listen(prefix=["prlimit", "--nofile=60"]) as role:
-        assert "few-descriptors limit=60 sessions=20 wanted=1000" in role.log()
+    with Listen(prefix=["prlimit", "--nofile=61"]) as role:
+        assert "few-descriptors limit=61 sessions=20 wanted=1000" in role.log()
         clients, sessions = [], []
         for _ in range(20):
             clients.append(role.connect())
