@@ -1,9 +1,10 @@
-TESTS += test_text test_wire test_io test_control test_log test_filter test_door
+TESTS += test_text test_wire test_io test_control test_log test_filter test_door test_meaning
 test_text_OBJS := tests/unit/test_text.o
 test_wire_OBJS := tests/unit/test_wire.o
 test_door_OBJS := tests/unit/test_door.o
 test_io_OBJS := tests/unit/test_io.o
 test_control_OBJS := tests/unit/test_control.o
+test_meaning_OBJS := tests/unit/test_meaning.o
 test_log_OBJS := tests/unit/test_log.o
 test_filter_OBJS := tests/unit/test_filter.o
 FUZZ += fuzz_packet

@@ -5,18 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "common/address.h"
 #include "common/control.h"
 #include "common/domains.h"
 #include "common/ip.h"
+#include "common/meaning.h"
 #include "common/table.h"
 #include "filter/command.h"
 #include "install/check.h"
 #include "queue/hostrules.h"
 #include "send/route.h"
 #include "start/endpoint.h"
-
-enum { GREETING_MAX = 512 - 6 }; /* RFC 5321 4.5.3.1.5; "220 ", CRLF */
 
 static struct check *current; /* for the readers' complaints */
 
@@ -63,58 +61,6 @@ resolver_line(struct str s)
 	return NULL;
 }
 
-static const char *
-host_line(struct str s)
-{
-	struct ip ip;
-
-	if (ip_parse(s, &ip))
-		return "an address is no name: write the host's name, as "
-		       "mail.example.org";
-	return address_is_domain(s)
-		   ? NULL
-		   : "is no host name: write one, as mail.example.org";
-}
-
-/* What is added to addresses; nothing is added when it is empty. */
-static const char *
-domain_line(struct str s)
-{
-	return s.n == 0 ? NULL : host_line(s);
-}
-
-static const char *
-address_line(struct str s)
-{
-	struct address a;
-
-	return address_parse(s, true, &a) == ADDRESS_OK
-		   ? NULL
-		   : "is no address: write one, as alice@example.org";
-}
-
-static const char *
-local_part_line(struct str s)
-{
-	struct address a;
-
-	return address_parse(s, true, &a) == ADDRESS_OK && a.domain.n == 0
-		   ? NULL
-		   : "write what stands before the @ (bouncehost has the rest)";
-}
-
-static const char *
-text_line(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 0x20 || s.p[i] > 0x7e)
-			return "only printable ASCII can be sent: write it "
-			       "without other letters";
-	return s.n <= GREETING_MAX
-		   ? NULL
-		   : "a reply line has at most 512 bytes: write a shorter one";
-}
-
 /* An ordinary user looks at a suite of one user, whose programs may be that
  * user's. */
 static const char *
@@ -138,17 +84,6 @@ static const struct {
 	{ "relayclients", net_line },
 	{ "dialrefuse", net_line },
 	{ "resolvers", resolver_line },
-	{ "me", host_line },
-	{ "helohost", host_line },
-	{ "bouncehost", host_line },
-	{ "envnoathost", domain_line },
-	{ "defaulthost", domain_line },
-	{ "defaultdomain", domain_line },
-	{ "plusdomain", domain_line },
-	{ "idhost", domain_line },
-	{ "postmaster", address_line },
-	{ "bouncefrom", local_part_line },
-	{ "smtpgreeting", text_line },
 };
 
 static const char *
@@ -175,6 +110,14 @@ twice_line(void *arg, struct str line, unsigned number)
 		check_warning(t->c, t->name, number,
 		    "an earlier line says the same: remove one");
 	return NULL;
+}
+
+/* A host that others are told of. */
+static bool
+is_host(const char *name)
+{
+	return strcmp(name, "me") == 0 || strcmp(name, "helohost") == 0 ||
+	       strcmp(name, "bouncehost") == 0;
 }
 
 /* Names without a dot are known on one network only. */
@@ -225,12 +168,13 @@ setting_check(struct check *c, int dir, const struct control_setting *s,
 		break;
 	case CONTROL_LINE:
 		if (!is_there(dir, s->name) ||
-		    control_line(dir, s->name, &b) < 0 || line == NULL)
+		    control_line(dir, s->name, &b) < 0)
 			break;
-		wrong = line(buf_str(&b));
+		wrong = line != NULL ? line(buf_str(&b))
+				     : meaning_wrong(s->name, buf_str(&b));
 		if (wrong != NULL)
 			check_mistake(c, s->name, 1, wrong);
-		else if (line == host_line)
+		else if (is_host(s->name))
 			dot_check(c, s->name, buf_str(&b));
 		break;
 	case CONTROL_LIST:

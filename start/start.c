@@ -21,6 +21,7 @@
 #include "common/die.h"
 #include "common/layout.h"
 #include "common/log.h"
+#include "common/meaning.h"
 #include "common/privs.h"
 #include "start/accounts.h"
 #include "start/caps.h"
@@ -60,6 +61,21 @@ any_line(void *arg, struct str line, unsigned number)
 	(void)line;
 	(void)number;
 	return NULL; /* its meaning is for those who use it */
+}
+
+/* What has its default is said of the file that this comes from, me. */
+static bool
+line_is_sound(const char *name, struct buf *line)
+{
+	int dir = family.control_dirfd;
+	bool is_there = faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (control_line(dir, name, line) < 0)
+		return false;
+	const char *wrong = is_there || strcmp(name, "me") == 0
+				? meaning_wrong(name, buf_str(line))
+				: NULL;
+	return wrong == NULL || control_complain(name, 1, wrong) == 0;
 }
 
 /* We are root; they are not, unless all of us are one user. */
@@ -105,7 +121,7 @@ config_is_sound(void)
 			r = control_number(
 			    family.control_dirfd, s->name, &number);
 		else if (s->kind == CONTROL_LINE)
-			r = control_line(family.control_dirfd, s->name, &line);
+			r = line_is_sound(s->name, &line) ? 0 : -1;
 		else
 			r = control_list(
 			    family.control_dirfd, s->name, any_line, NULL);

@@ -127,6 +127,21 @@ def test_reload_changes_settings_all_or_nothing(suite):
     wait_for(lambda: size_offered() == "52428800", 5, "the default")
 
 
+@pytest.mark.parametrize("name, value", [
+    ("me", "two words"), ("helohost", "two words"), ("bouncefrom", "x" * 1000),
+    ("postmaster", "x" * 1000), ("smtpgreeting", "x" * 1000)])
+def test_lines_that_would_end_a_role_change_nothing(suite, name, value):
+    path = pathlib.Path(suite.folder, "etc/postern", name)
+    old = path.read_text() if path.exists() else None
+    path.write_text(f"{value}\n")
+    n, roles = suite.log().count("reload-refused"), suite.roles()
+    os.kill(roles["start"], signal.SIGHUP)
+    wait_for(lambda: suite.log().count("reload-refused") > n, 5, "the refusal")
+    assert f"event=config-error file={name} line=1" in suite.log()
+    assert suite.roles() == roles
+    path.unlink() if old is None else path.write_text(old)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's roles are it")
 def test_settings_that_only_root_can_read_change_nothing(suite):
     """Roles that begin anew at a reload would end at once, for good."""
