@@ -69,17 +69,19 @@ const struct control_setting control_settings[] = {
 	    "sessions at a time from one IPv6 /64"),
 	/* a program before the queue */
 	LINE("filter", "", "program before the queue; see postern-filter(8)"),
-	NUMBER("concurrencyfilter", "20", 1, 200,
+	NUMBER("concurrencyfilter", "20", 1, LIMIT_FILTERS,
 	    "filter programs at a time; further messages wait"),
-	NUMBER("timeoutfilter", "300", 1, 540,
+	NUMBER("timeoutfilter", "300", 1, LIMIT_FILTER_S,
 	    "seconds that a message may spend at the filter"),
 	NUMBER("filtermemorymb", "256", 8, 65536,
 	    "memory for messages at the filter, in MiB"),
 	/* the queue */
 	NUMBER("queuelifetime", "432000", 1, 31536000,
 	    "seconds until undelivered mail is returned"),
-	NUMBER("journalsegments", "16", 4, 1024, "segments in the ring"),
-	NUMBER("journalsegmentmb", "16", 1, 1024, "size of a segment, in MiB"),
+	NUMBER(
+	    "journalsegments", "16", 4, LIMIT_SEGMENTS, "segments in the ring"),
+	NUMBER("journalsegmentmb", "16", 1, LIMIT_SEGMENT_MB,
+	    "size of a segment, in MiB"),
 	NUMBER("queuememorymb", "256", 8, 65536,
 	    "memory for messages that arrive, in MiB"),
 	NUMBER("spoolfloormb", "64", 0, 1ull << 30,

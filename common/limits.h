@@ -30,6 +30,10 @@ enum {
 	LIMIT_CONNECT_S = 900,	/* timeoutconnect; of all addresses of a host */
 	LIMIT_NETWORKS = 1024,	/* relayclients, dialrefuse */
 	LIMIT_RESOLVERS = 16,
+	LIMIT_FILTERS = 200,	     /* concurrencyfilter */
+	LIMIT_FILTER_S = 540,	     /* timeoutfilter; smtpd waits for 580 */
+	LIMIT_SEGMENTS = 1024,	     /* journalsegments; a power of two */
+	LIMIT_SEGMENT_MB = 1024,     /* journalsegmentmb */
 	LIMIT_SMALL_BODY = 64 * 1024 /* larger bodies skip the journal */
 };
 

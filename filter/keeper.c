@@ -29,7 +29,7 @@
 enum {
 	PROCESSES_EACH = 32, /* of RLIMIT_NPROC */
 	PROCESSES_MORE = 256,
-	TIMEOUT_MAX_MS = 540 * 1000,
+	TIMEOUT_MAX_MS = LIMIT_FILTER_S * 1000,
 	END_MS = 8000 /* of all supervisors, when the role is gone */
 };
 

@@ -13,8 +13,9 @@
 #define FILTER_KEEPER_H
 
 #include <sys/types.h>
+#include "common/limits.h"
 
-enum { KEEPER_MESSAGES = 200 /* at a time */ };
+enum { KEEPER_MESSAGES = LIMIT_FILTERS /* at a time */ };
 
 /* Forks it; returns the role's end of the socket.  Dies when it cannot.  Before
  * the sandbox. */

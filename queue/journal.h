@@ -7,15 +7,16 @@
 #define JOURNAL_H
 
 #include <sys/uio.h>
+#include "common/limits.h"
 #include "queue/bytes.h"
 #include "queue/ledger.h"
 #include "queue/record.h"
 
 enum {
-	JOURNAL_MAX = 1024,	   /* segments; a power of two */
-	JOURNAL_LARGEST = 1 << 30, /* bytes of one: journalsegmentmb 1024 */
-	JOURNAL_RESERVE = 2,	   /* kept for marks, bounces and settling */
-	JOURNAL_IOV = 1024,	   /* IOV_MAX of Linux */
+	JOURNAL_MAX = LIMIT_SEGMENTS,		  /* a power of two */
+	JOURNAL_LARGEST = LIMIT_SEGMENT_MB << 20, /* bytes of one */
+	JOURNAL_RESERVE = 2, /* kept for marks, bounces and settling */
+	JOURNAL_IOV = 1024,  /* IOV_MAX of Linux */
 	JOURNAL_BATCH = 8 * 1024 * 1024,
 	JOURNAL_NAME = 8 /* "0000" and its NUL */
 };
