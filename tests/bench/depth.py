@@ -215,7 +215,7 @@ def new_suite(folder):
     return Suite("--no-first-message", "--domain", DOMAIN,
                  "--user", f"{USER}@{DOMAIN}:secret",
                  "--control", "relayclients=127.0.0.1",
-                 "--control", "concurrencyperip=60000", folder=folder)
+                 "--control", "concurrencyperip=20000", folder=folder)
 
 
 def start(suite, destinations):

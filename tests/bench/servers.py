@@ -172,7 +172,7 @@ class Ours(Server):
                 "--no-first-message", "--domain", DOMAIN,
                 "--user", f"held@{DOMAIN}:secret",
                 "--control", "relayclients=127.0.0.1",
-                "--control", "concurrencyperip=60000",
+                "--control", "concurrencyperip=20000",
                 "--control", "concurrencyincoming=2000",
                 "--route", f"sink.test=127.0.0.1:{sink}",
                 folder=str(folder)).start()
