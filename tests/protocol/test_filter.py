@@ -89,14 +89,23 @@ def one(suite, what, **kw):
         c.close()
 
 
+def is_of(suite, pid):
+    """Whether it was started below the suite's filter."""
+    ours = f"POSTERN_ROOT={suite.folder}".encode()
+    proc = pathlib.Path("/proc", str(pid))
+    try:
+        return ours in (proc / "environ").read_bytes().split(b"\0")
+    except PermissionError:  # postern-queue shows nobody but root its memory
+        parent = re.search(r"^PPid:\t(\d+)", (proc / "status").read_text(), re.M)
+        return int(parent[1]) > 1 and is_of(suite, parent[1])
+
+
 def of_filter(suite, word):
     """Pids of this suite's processes with that word in their command line."""
-    ours = f"POSTERN_ROOT={suite.folder}".encode()
     found = []
     for p in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if word.encode() in p.read_bytes() and ours in \
-                    p.with_name("environ").read_bytes().split(b"\0"):
+            if word.encode() in p.read_bytes() and is_of(suite, p.parts[2]):
                 found.append(int(p.parts[2]))
         except OSError:
             pass
