@@ -59,8 +59,9 @@ class Server:
         self.process.wait(20)
 
 
-def connect(to, source=None, timeout=20):
-    """As soon as somebody listens."""
+def connect(to, source=None, timeout=75):
+    """As soon as somebody listens.  (tcpserver asks the host's resolver for the
+    client's name, and waits up to a minute for one that is silent.)"""
     def once():
         try:
             return socket.create_connection(
