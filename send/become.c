@@ -30,9 +30,9 @@
 #include "send/spawn.h"
 
 enum {
-	STARTS_MAX = 2, /* of a local that ends before it takes its socket */
-	REQUESTS = 4,	/* taken in one go */
-	RUNNERS = 4	/* of a user: one works, others are ending */
+	STARTS_MAX = 2,	 /* of a local that ends before it takes its socket */
+	REQUESTS = 4,	 /* taken in one go */
+	USER_RUNNERS = 4 /* of one user: one works, others are ending */
 };
 
 static struct account owner;
@@ -255,7 +255,7 @@ start_runner(struct child *local)
 	size_t nfds = 0;
 	errno = EAGAIN;
 	if (!local->is_owner && child_has_room(CHILD_RUNNER) &&
-	    child_runners(&local->account) < RUNNERS &&
+	    child_runners(&local->account) < USER_RUNNERS &&
 	    io_pair(SOCK_SEQPACKET, pair) == 0) {
 		struct child *c = child_new(CHILD_RUNNER, 0);
 		c->account = local->account;

@@ -56,8 +56,9 @@ struct asker {
 extern struct asker qmgr, userd;
 extern struct child children[CHILDREN];
 
+/* May there be one more of that kind? */
 bool child_has_room(enum child_kind);
-/* A place; there must be one. */
+/* A place.  Without room for its kind it may find none, which is a bug. */
 struct child *child_new(enum child_kind, uint64_t key);
 /* Frees the place when nothing is left: no process, descriptor or answer. */
 void child_free_if_over(struct child *);
