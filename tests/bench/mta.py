@@ -4,8 +4,11 @@
 
 Needs root and Debian's postfix (its smtp-sink takes what is relayed).  Both
 servers run on one fresh ext4 file system on a loop device over a fully written
-file, so that flushes reach the disk; smtpload sends.  Every figure is the
-median of the runs; the servers take turns.
+file, so that flushes reach the disk; smtpload sends.  The servers take turns,
+and every figure is the median of the runs: a ratio is that of the ratios of
+each turn, as the machine is not the same from minute to minute.  A turn in
+which the host took CPU away from this machine (steal in /proc/stat) is run
+again, up to --again times a row; a * marks a row that was not free of it then.
 
   accept    a second, until the client has all replies; delivery is held
   maildir   a second, until all messages are in new/ of their Maildirs, of
@@ -37,6 +40,7 @@ from suite import BUILD
 TOOLS = BUILD / "tool"
 SECONDS = 300  # the most that one run may take
 LAP = 256 << 20  # bytes of the default ring
+STOLEN = 0.02  # share of the machine's CPU that a turn may lose to its host
 
 
 class Row:
@@ -114,6 +118,13 @@ def wait_delivered(server, row, count, end):
     return True
 
 
+def cpu_ticks():
+    """(all, those that the host took), of the whole machine."""
+    with open("/proc/stat") as f:
+        ticks = [int(x) for x in f.readline().split()[1:9]]
+    return sum(ticks), ticks[7]
+
+
 def run_once(server, volume, row, sink):
     """One run: dict of figures, or a text that says what went wrong."""
     count = row.messages(server.name)
@@ -130,6 +141,7 @@ def run_once(server, volume, row, sink):
             stderr=subprocess.DEVNULL)
         time.sleep(0.3)
     cpu, (w0, f0) = server.group.seconds(), volume.io()
+    ticks0, stolen0 = cpu_ticks()
     begun = time.monotonic()
     done = subprocess.run(
         [TOOLS / "smtpload", *(["-d"] if row.keep else []), "-s",
@@ -159,9 +171,11 @@ def run_once(server, volume, row, sink):
     if row.size >= 1 << 20:
         rate *= row.size / 1e6
     w1, f1 = volume.io()
+    ticks1, stolen1 = cpu_ticks()
     return dict(rate=rate, ms=p99, seconds=finished,
                 cpu=(server.group.seconds() - cpu) * 1e6 / count,
-                writes=(w1 - w0) / count, flushes=(f1 - f0) / count)
+                writes=(w1 - w0) / count, flushes=(f1 - f0) / count,
+                stolen=(stolen1 - stolen0) / max(ticks1 - ticks0, 1))
 
 
 def median(results, key):
@@ -174,25 +188,34 @@ HEAD = (f"{'scenario':<29}{'ours':>7}{'postfix':>8}{'ratio':>7}{'goal':>5}  "
         f"{'flushes':>8}{'postfix':>8}  {'ms':>6}{'postfix':>8}")
 
 
+def turn_ratio(ours, theirs, key):
+    """Of each turn, ours / theirs; their median."""
+    turns = [x[key] / y[key] for x, y in zip(ours, theirs)
+             if isinstance(x, dict) and isinstance(y, dict)]
+    return statistics.median(turns) if turns else None
+
+
+def is_disturbed(results):
+    return any(isinstance(r, dict) and r["stolen"] > STOLEN for r in results)
+
+
 def show(value, digits=0):
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def ratio(x, y):
-    return x / y if x and y else None
 
 
 def print_row(row, ours, theirs, as_json):
     m = {key: (median(ours, key), median(theirs, key))
          for key in ("rate", "cpu", "flushes", "ms")}
-    rate, cpu = ratio(*m["rate"]), ratio(m["cpu"][1], m["cpu"][0])
+    rate = turn_ratio(ours, theirs, "rate")
+    cpu = turn_ratio(theirs, ours, "cpu")
+    label = row.label + (" *" if is_disturbed(ours + theirs) else "")
     if as_json:
         print(json.dumps({
             "scenario": row.label, "goal": row.goal, "ratio": rate,
             "cpu_goal": row.cpu_goal, "cpu_ratio": cpu,
             "postern": ours, "postfix": theirs}), flush=True)
     else:
-        print(f"{row.label:<29}{show(m['rate'][0]):>7}{show(m['rate'][1]):>8}"
+        print(f"{label:<29}{show(m['rate'][0]):>7}{show(m['rate'][1]):>8}"
               f"{show(rate, 1):>7}{row.goal or '':>5}  "
               f"{show(m['cpu'][0]):>5}{show(m['cpu'][1]):>8}{show(cpu, 1):>7}"
               f"{row.cpu_goal or '':>5}  {show(m['flushes'][0], 2):>8}"
@@ -208,11 +231,18 @@ def measure(row, servers, volume, sink, a):
     if row.kind == "held":
         for s in servers:
             s.hold(True)
-    for _ in range(1 if row.theirs else a.runs):
+    wanted, again = 1 if row.theirs else a.runs, a.again
+    while len(got["postern"]) < wanted:
+        turn = {}
         for s in servers:
-            got[s.name].append(run_once(s, volume, row, sink))
+            turn[s.name] = run_once(s, volume, row, sink)
             if row.kind == "held":
                 s.clear()
+        if is_disturbed(turn.values()) and again > 0:
+            again -= 1
+            continue
+        for name, result in turn.items():
+            got[name].append(result)
     if row.kind == "held":
         for s in servers:
             s.hold(False)
@@ -268,6 +298,8 @@ def arguments():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--runs", type=int, default=3)
+    p.add_argument("--again", type=int, default=6,
+                   help="turns of a row that are run again for a busy host")
     p.add_argument("--count", type=int, default=5000,
                    help="messages a run (1 session: --few)")
     p.add_argument("--few", type=int, default=2000)
