@@ -152,7 +152,12 @@ look_at_head(struct fsck *f, size_t i)
 	int64_t n = e == 0 && S_ISREG(st.st_mode)
 			? io_pread_all(fd, block, sizeof(block), 0)
 			: 0;
-	if (n < 0)
+	struct str bytes = { .p = block, .n = n < 0 ? 0 : (size_t)n };
+	bool is_sound = segment_open(f->key, bytes, &file->head);
+	int is_new = n > 0 && !is_sound && st.st_size <= JOURNAL_LARGEST
+			 ? journal_is_new(fd, (uint64_t)st.st_size)
+			 : 0;
+	if (n < 0 || is_new < 0)
 		e = errno;
 	io_close(&fd);
 	file->there = true;
@@ -169,11 +174,8 @@ look_at_head(struct fsck *f, size_t i)
 		return;
 	}
 	file->size = (uint64_t)st.st_size & ~(uint64_t)(RECORD_BLOCK - 1);
-	struct str bytes = { .p = block, .n = (size_t)n };
-	if (segment_is_new(bytes))
-		return;
-	file->damaged = !segment_open(f->key, bytes, &file->head);
-	file->live = !file->damaged && file->head.use == SEGMENT_USE_LIVE;
+	file->damaged = !is_sound && is_new == 0;
+	file->live = is_sound && file->head.use == SEGMENT_USE_LIVE;
 }
 
 /* A number that fits the place of `first` in the order of the sequences; 0:

@@ -77,6 +77,24 @@ journal_make(int dirfd, size_t i, uint64_t size)
 }
 
 int
+journal_is_new(int fd, uint64_t size)
+{
+	static char chunk[sizeof(zeros)];
+	int64_t n = 0;
+	for (uint64_t at = 0; at < size; at += (uint64_t)n) {
+		n = io_pread_all(fd, chunk,
+		    size - at < sizeof(chunk) ? (size_t)(size - at)
+					      : sizeof(chunk),
+		    at);
+		if (n < 0)
+			return -1;
+		if (n == 0 || memcmp(chunk, zeros, (size_t)n) != 0)
+			return 0;
+	}
+	return 1;
+}
+
+int
 journal_adopt(struct journal *j, size_t i)
 {
 	struct segment *s = &j->seg[i];

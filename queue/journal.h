@@ -73,6 +73,10 @@ void journal_name(size_t i, char out[JOURNAL_NAME]);
 /* Makes segment i: its zeros written and synced, then named, the directory
  * synced.  0, or -1 with errno and no trace left.  Used by settle as well. */
 int journal_make(int dirfd, size_t i, uint64_t size);
+/* Was this segment, of size bytes, never opened?  1: all of it is zeros.  0: no,
+ * for zeros at its beginning alone may be damage, with mail behind them.  -1
+ * with errno: it cannot be read. */
+int journal_is_new(int fd, uint64_t size);
 /* Takes an existing file of segment i into the ring: opened, its state FREE.
  * 0, or -1 with errno. */
 int journal_adopt(struct journal *, size_t i);

@@ -165,15 +165,6 @@ segment_seal(const unsigned char key[RECORD_KEY], const struct segment_head *h,
 }
 
 bool
-segment_is_new(struct str first)
-{
-	for (size_t i = 0; i < first.n; i++)
-		if (first.p[i] != '\0')
-			return false;
-	return true;
-}
-
-bool
 segment_open(
     const unsigned char key[RECORD_KEY], struct str in, struct segment_head *h)
 {

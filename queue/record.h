@@ -74,9 +74,6 @@ struct segment_head {
 /* Puts the header, padded to RECORD_BLOCK. */
 void segment_seal(const unsigned char key[RECORD_KEY],
     const struct segment_head *, char out[RECORD_BLOCK]);
-/* True for a segment that was never opened: its beginning, with the header and
- * the head of what would be its first record, is zeros. */
-bool segment_is_new(struct str beginning);
 /* False: no header with a right checksum. */
 bool segment_open(
     const unsigned char key[RECORD_KEY], struct str in, struct segment_head *);

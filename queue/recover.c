@@ -307,7 +307,11 @@ find_segment(struct spool *s, size_t i)
 		return;
 	}
 	int64_t n = io_pread_all(seg->fd, block, sizeof(block), 0);
-	if (n < 0) {
+	struct str bytes = { .p = block, .n = n < 0 ? 0 : (size_t)n };
+	bool is_sound = segment_open(s->key, bytes, &h);
+	int is_new =
+	    is_sound || n < 0 ? 0 : journal_is_new(seg->fd, seg->size);
+	if (n < 0 || is_new < 0) {
 		int e = errno;
 		io_close(&seg->fd);
 		j->free--;
@@ -315,10 +319,9 @@ find_segment(struct spool *s, size_t i)
 		refuse_segment(s, i, e);
 		return;
 	}
-	struct str bytes = { .p = block, .n = (size_t)n };
-	if (segment_is_new(bytes))
+	if (is_new == 1)
 		return;
-	if (!segment_open(s->key, bytes, &h)) {
+	if (!is_sound) {
 		set_aside(s, i, "header");
 		return;
 	}
