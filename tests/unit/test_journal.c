@@ -3,6 +3,7 @@
  * batches, the ring going round, and what recovery makes of records that are
  * torn, flipped, foreign or void.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -423,6 +424,19 @@ test_failed_write(void **state)
 	assert_true(is_there(s, 1) && !is_there(s, 2) && is_there(s, 3));
 }
 
+static void
+test_only_zeros_are_new(void **state)
+{
+	struct place *p = *state;
+	int fd = p->spool->journal.seg[SEGMENTS - 1].fd;
+	assert_int_equal(journal_is_new(fd, SIZE), 1);
+	assert_int_equal(pwrite(fd, "x", 1, SIZE - 1), 1);
+	assert_int_equal(journal_is_new(fd, SIZE), 0);
+	assert_int_equal(journal_is_new(-1, SIZE), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(pwrite(fd, "", 1, SIZE - 1), 1);
+}
+
 int
 main(void)
 {
@@ -440,6 +454,7 @@ main(void)
 		TEST(test_torn_and_flipped),
 		TEST(test_record_of_another_place),
 		TEST(test_failed_write),
+		TEST(test_only_zeros_are_new),
 	};
 	log_init("test");
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
