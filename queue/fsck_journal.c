@@ -141,7 +141,7 @@ static void
 look_at_head(struct fsck *f, size_t i)
 {
 	char path[FSCK_PATH];
-	char block[RECORD_BLOCK + RECORD_HEAD];
+	char block[RECORD_BLOCK];
 	struct stat st = { 0 };
 	struct file *file = &files[i];
 	int fd = openat(f->dirfd, path_of(i, path),

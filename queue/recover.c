@@ -298,7 +298,7 @@ refuse_segment(struct spool *s, size_t i, int error)
 static void
 find_segment(struct spool *s, size_t i)
 {
-	char block[RECORD_BLOCK + RECORD_HEAD];
+	char block[RECORD_BLOCK];
 	struct segment_head h;
 	struct journal *j = &s->journal;
 	struct segment *seg = &j->seg[i];
